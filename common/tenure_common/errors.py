@@ -1,0 +1,226 @@
+"""One tree of errors; every error that a user can meet has a stable code and a page.
+
+::
+
+    TenureError
+    ├── UsageError            the command, a flag, a setting or a request is wrong
+    ├── StateError            the request is right, the instance is in the wrong state
+    ├── LimitError            something is larger than it may be
+    ├── UnsupportedError      a known operation that Tenure does not do
+    ├── StoreError            the database refused, failed or is not reachable
+    └── TransportError        ports, connections, workers
+
+The message says what happened, to what, and what to do.  The code (TN…) has a page in docs/errors/.
+The gRPC status, HTTP status and exit code that the outside sees derive from the class; texts that
+SDKs match on are noted where they are raised.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TenureError(Exception):
+    """Base of all errors of Tenure."""
+
+    code: ClassVar[str] = "TN0001"
+    grpc: ClassVar[str] = "INTERNAL"  # name of the gRPC status code
+    http: ClassVar[int] = 500
+    exit: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """The message with its code in front."""
+        return f"{self.code}: {self.message}"
+
+    @property
+    def message(self) -> str:
+        """The message alone."""
+        return str(self.args[0]) if self.args else (self.__doc__ or "").strip()
+
+
+class UsageError(TenureError):
+    """The command, a flag, a setting or a request is wrong."""
+
+    code = "TN0002"
+    grpc = "INVALID_ARGUMENT"
+    http = 400
+    exit = 2
+
+
+class BadSettingError(UsageError):
+    """A flag, environment variable or configuration key is unknown or has a bad value."""
+
+    code = "TN0003"
+
+
+class BadRequestError(UsageError):
+    """A request could not be decoded or misses a field."""
+
+    code = "TN0004"
+
+
+class BadCursorError(UsageError):
+    """A page token is not one that this server gave out."""
+
+    code = "TN0005"
+
+
+class PortInUseError(TenureError):
+    """A port that Tenure should listen on is taken."""
+
+    code = "TN0006"
+    exit = 3
+
+
+class StateError(TenureError):
+    """The request does not fit the state that the instance is in."""
+
+    code = "TN0100"
+    grpc = "FAILED_PRECONDITION"
+    http = 409
+
+
+class NoSuchInstanceError(StateError):
+    """There is no instance with that id."""
+
+    code = "TN0101"
+    grpc = "NOT_FOUND"
+    http = 404
+
+
+class InstanceExistsError(StateError):
+    """The id is taken by another instance."""
+
+    code = "TN0102"
+    grpc = "ALREADY_EXISTS"
+
+
+class NotTerminalError(StateError):
+    """The operation needs an instance that has ended."""
+
+    code = "TN0103"
+
+
+class IllegalTransitionError(StateError):
+    """A turn would bring the instance into a state that it cannot reach from where it is."""
+
+    code = "TN0104"
+
+
+class NoSuchEventError(StateError):
+    """The history has no event with that id, or not one that can be rerun from."""
+
+    code = "TN0105"
+    grpc = "NOT_FOUND"
+    http = 404
+
+
+class StalledError(StateError):
+    """The workflow is stalled."""
+
+    code = "TN0106"
+
+
+class LimitError(TenureError):
+    """Something is larger than it may be."""
+
+    code = "TN0200"
+    grpc = "RESOURCE_EXHAUSTED"
+    http = 413
+
+
+class MessageTooLargeError(LimitError):
+    """A message is larger than the limit."""
+
+    code = "TN0201"
+
+
+class TooManyInFlightError(LimitError):
+    """A queue is full; try again later."""
+
+    code = "TN0202"
+    http = 429
+
+
+class UnsupportedError(TenureError):
+    """Tenure does not do this; docs/compatibility.md lists what it does."""
+
+    code = "TN0300"
+    grpc = "UNIMPLEMENTED"
+    http = 501
+
+
+class StoreError(TenureError):
+    """The database refused or failed."""
+
+    code = "TN0400"
+    grpc = "UNAVAILABLE"
+    http = 503
+    exit = 4
+
+
+class StoreLockedError(StoreError):
+    """Another process uses this database."""
+
+    code = "TN0401"
+
+
+class StoreNewerError(StoreError):
+    """The database was written by a newer version of Tenure."""
+
+    code = "TN0402"
+
+
+class StoreCorruptError(StoreError):
+    """The database is damaged."""
+
+    code = "TN0403"
+    grpc = "DATA_LOSS"
+    http = 500
+
+
+class StoreFullError(StoreError):
+    """The disk or the store's quota is full; nothing was changed."""
+
+    code = "TN0404"
+    grpc = "UNAVAILABLE"  # not RESOURCE_EXHAUSTED: the Dapr Python SDK would fail the task for good
+    http = 507
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached; nothing was changed."""
+
+    code = "TN0405"
+
+
+class OutcomeUnknownError(StoreError):
+    """A write may or may not have happened."""
+
+    code = "TN0406"
+
+
+class TransportError(TenureError):
+    """A connection, stream or worker is not usable."""
+
+    code = "TN0500"
+    grpc = "UNAVAILABLE"
+    http = 503
+
+
+class ShuttingDownError(TransportError):
+    """The engine is shutting down."""
+
+    code = "TN0501"
+
+
+class NotOwnerError(TransportError):
+    """This sidecar does not own the instance (any more)."""
+
+    code = "TN0502"
+
+
+class ConfigConflictError(StoreError):
+    """A setting differs from what the task hub was created with."""
+
+    code = "TN0407"
+    grpc = "FAILED_PRECONDITION"

@@ -1,0 +1,253 @@
+"""The store port: what Tenure needs of a database, and nothing more.
+
+Two laws hold for every store, and ``tests/integration/store`` checks them on each:
+
+* **W1** one write op (``Create``, ``Deliver``, ``Commit``, ``Purge``) is atomic: all of its rows
+  become true in one transaction, or none.
+* **W2** a ``Commit`` is refused (``Conflict``) unless the partition's fence is the one it names and
+  the instance's version is the one it was computed from.
+
+``write`` takes many ops in one round trip; each is judged on its own and the results come back in
+order.  One call never holds two ops of the same instance (a store may run the ops side by side).
+A result is durable when it is returned.  ``OutcomeUnknownError`` means that the whole call may or
+may not have happened: read ``Head.commit_id`` before acting; never just repeat it.
+
+Any process may ``Create``, ``Deliver`` and read.  Only the owner of a partition commits.
+All times are nanoseconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from tenure_sidecar.engine.events import Event, Status
+from tenure_sidecar.engine.head import Head
+from tenure_sidecar.engine.turn import Creation, InboxItem, Timer, Turn
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """Proof of ownership: a later owner of the partition always holds a larger token."""
+
+    partition: int
+    token: int
+
+
+# --- write ops and their results ------------------------------------------------------------------
+
+
+class Create(msgspec.Struct, frozen=True):
+    """Create an instance for a client.
+
+    ``replace`` lists the statuses of an existing instance that may be replaced (its history, inbox
+    and timers go, its generation counts on).  Result: ``Created`` or ``Exists``.
+    """
+
+    creation: Creation
+    input: str | None = None
+    replace: frozenset[Status] = frozenset()
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """Append one item to an instance's inbox.  Result: a ``Delivery``.  A key that is already in
+    the inbox is a duplicate: nothing changes."""
+
+    target: str
+    item: InboxItem
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Make one turn true.  ``version`` is the instance's version it was computed from.
+
+    Messages to instances that are missing or terminal are dropped.  Result: ``Committed`` or
+    ``Conflict``.
+    """
+
+    fence: Fence
+    version: int
+    turn: Turn
+
+
+class Purge(msgspec.Struct, frozen=True):
+    """Delete everything of one instance.  ``only`` limits it to the given statuses (None = any).
+    Result: ``Delivery.DELIVERED`` when deleted, MISSING, or REFUSED when its status is another."""
+
+    instance_id: str
+    only: frozenset[Status] | None = None
+
+
+Op = Create | Deliver | Commit | Purge
+
+
+class Created(msgspec.Struct, frozen=True):
+    """The instance is new (or replaced); ``head`` as stored, ``version`` of it."""
+
+    head: Head
+    version: int
+
+
+class Exists(msgspec.Struct, frozen=True):
+    """The id is taken by ``head``; nothing changed."""
+
+    head: Head
+
+
+class Delivery(Enum):
+    """What became of an inbox item (or a purge)."""
+
+    DELIVERED = "delivered"
+    DUPLICATE = "duplicate"
+    MISSING = "missing"
+    REFUSED = "refused"  # the instance is terminal, or not in an accepted status
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The turn is true; the instance is at ``version``.  ``creations`` and ``messages`` say, in the
+    turn's order, what became of each: a creation is Created, or Exists when it was refused."""
+
+    version: int
+    creations: tuple[Created | Exists, ...] = ()
+    messages: tuple[Delivery, ...] = ()
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """The turn was refused: ``fenced`` when another owner holds the partition, else the instance
+    has another version.  The owner drops its copy and reloads."""
+
+    fenced: bool
+
+
+Result = Created | Exists | Delivery | Committed | Conflict
+
+
+# --- reads ----------------------------------------------------------------------------------------
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """One instance, one snapshot.  ``inbox`` in commit order, carried-over items first."""
+
+    head: Head
+    version: int
+    history: tuple[Event, ...]
+    inbox: tuple[InboxItem, ...]
+    input: str | None
+
+
+class Order(Enum):
+    """Sort order of a listing; ties are broken by instance id."""
+
+    ID = "id"
+    CREATED = "created"
+    NEWEST = "newest"  # created, descending
+    COMPLETED = "completed"
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which heads to list; every given condition must hold.  Time bounds are [from, to)."""
+
+    statuses: frozenset[Status] = frozenset()  # empty = any
+    name: str | None = None
+    id_prefix: str | None = None
+    parent: str | None = None
+    tags: dict[str, str] = {}
+    created_from: int | None = None
+    created_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
+    order: Order = Order.ID
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of heads; ``cursor`` continues after it, None at the end."""
+
+    heads: tuple[Head, ...]
+    cursor: str | None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Somebody else touched an instance of a watched partition; ``gap`` means that changes may
+    have been missed and the partition must be swept."""
+
+    instance_id: str
+    gap: bool = False
+
+
+class Store(Protocol):
+    """A database that keeps the promise.  All methods may raise the errors of ``store.errors``."""
+
+    partitions: int  # P, fixed for the life of the task hub
+    name: str  # 'sqlite', 'memory', 'etcd'
+
+    async def open(self) -> None:
+        """Connect, create or migrate the schema.
+
+        Raises: StoreLockedError, StoreNewerError, StoreCorruptError, StoreUnavailableError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything; writes under way are finished first."""
+        ...
+
+    async def write(self, ops: Sequence[Op]) -> list[Result]:
+        """Apply ``ops``, each atomic and judged on its own; see the module docstring.
+
+        Raises: StoreFullError (nothing changed), StoreUnavailableError (nothing changed),
+        OutcomeUnknownError.
+        """
+        ...
+
+    async def load(self, instance_id: str) -> Loaded | None:
+        """Head, history, inbox and input in one snapshot; None when there is no such instance."""
+        ...
+
+    async def head(self, instance_id: str) -> Head | None:
+        """The durable head alone."""
+        ...
+
+    async def input(self, instance_id: str) -> str | None:
+        """The input of the current generation (None when absent, or no such instance)."""
+        ...
+
+    async def heads(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+        """A page of heads in the query's order.  Raises: BadCursorError."""
+        ...
+
+    async def count(self, query: Query) -> int:
+        """How many heads match."""
+        ...
+
+    async def children(self, instance_id: str) -> tuple[str, ...]:
+        """Ids of instances whose parent is ``instance_id``, in id order (detached ones are not)."""
+        ...
+
+    async def due(self, partitions: Sequence[int], *, until: int, limit: int) -> list[Timer]:
+        """Timers of the partitions with ``due <= until``, soonest first."""
+        ...
+
+    async def active(
+        self, partitions: Sequence[int], *, after: str | None, limit: int
+    ) -> list[str]:
+        """Ids, in id order, of instances that a new owner must resume: the inbox is not empty, or
+        activities are pending; terminal ones are not listed."""
+        ...
+
+    def watch(self, partition: int) -> AsyncIterator[Change]:
+        """Foreign changes (creations and deliveries of other processes) as they commit."""
+        ...
+
+    async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
+        """Take the partitions; each fence is larger than any before it."""
+        ...
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        """Give partitions back; a fence that is no longer current is left alone."""
+        ...
+
+    async def stats(self) -> dict[str, int]:
+        """Counts for metrics and tests: ``instances``, ``history_events``, ``inbox_items``,
+        ``timers``, ``commits`` (write transactions made by this handle), ``bytes`` on disk."""
+        ...
