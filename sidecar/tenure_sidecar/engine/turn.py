@@ -13,6 +13,8 @@ import msgspec
 from tenure_sidecar.engine.events import Event, ExecutionStarted, TaskScheduled
 from tenure_sidecar.engine.head import Head
 
+START_KEY = "start"  # inbox key of the first event of a generation
+
 TIMER = 0
 START = 1
 RETENTION = 2
@@ -51,6 +53,8 @@ class Timer(msgspec.Struct, frozen=True, array_like=True):
 
 class Creation(msgspec.Struct, frozen=True, array_like=True):
     """A new instance: its head (PENDING), its first event, and a timer when it starts later.
+
+    The store puts ``start`` into the new inbox under ``START_KEY``.
 
     When a live instance holds the id already: nothing happens if it was created by the same parent,
     execution and task; otherwise ``rejection`` (if any) is delivered.  A terminal instance is

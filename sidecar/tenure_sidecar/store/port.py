@@ -224,8 +224,10 @@ class Store(Protocol):
         """Ids of instances whose parent is ``instance_id``, in id order (detached ones are not)."""
         ...
 
-    async def due(self, partitions: Sequence[int], *, until: int, limit: int) -> list[Timer]:
-        """Timers of the partitions with ``due <= until``, soonest first."""
+    async def due(
+        self, partitions: Sequence[int], *, until: int, limit: int, since: int = 0
+    ) -> list[Timer]:
+        """Timers of the partitions with ``since <= due <= until``, soonest first."""
         ...
 
     async def active(

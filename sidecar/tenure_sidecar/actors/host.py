@@ -1,0 +1,482 @@
+"""The instances of the owned partitions: loading, creating, waking, letting go.
+
+The host is the actors' only way to the store.  An instance is *resident* while it has something to
+do; idle ones are kept in a small cache and dropped without ceremony, since all they are is durable.
+Residents are found by id, loaded once however many callers ask, and every message to an instance
+goes through its resident copy, so that its inbox has one order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from tenure_common.errors import (
+    InstanceExistsError,
+    NotOwnerError,
+    ShuttingDownError,
+    TenureError,
+)
+from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
+from tenure_sidecar.actors.reminders import Reminders
+from tenure_sidecar.actors.waiters import Waiters
+from tenure_sidecar.engine.events import TimerFired
+from tenure_sidecar.engine.state import State
+from tenure_sidecar.engine.turn import START, START_KEY, TIMER, InboxItem, Timer
+from tenure_sidecar.store.group import GroupWriter
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.store.port import (
+    Committed,
+    Conflict,
+    Create,
+    Created,
+    Deliver,
+    Delivery,
+    Exists,
+)
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.port import Clock, Work
+    from tenure_sidecar.engine.head import Head
+    from tenure_sidecar.engine.ids import Ids
+    from tenure_sidecar.engine.limits import Limits
+    from tenure_sidecar.engine.turn import Creation, Turn
+    from tenure_sidecar.store.group import Ticket
+    from tenure_sidecar.store.port import Commit, Fence, Loaded, Result, Store
+    from tenure_sidecar.wire.codec import Codec
+
+_IDLE_KEPT = 512  # idle instances kept in memory
+_IDLE_BYTES = 1 << 20  # an idle instance with a longer history is not kept
+_RESIDENT_MAX = 20_000  # more runnable instances than this wait in the store, by id
+_LOADS_MAX = 32  # loads at a time
+_ACTIVE_PAGE = 1_000
+_RELOAD_MIN = 3  # failures counted against an instance whose store failed: sets the first back-off
+
+_log = structlog.get_logger(__name__)
+
+Reached = Callable[[Instance | None, BaseException | None], None]
+
+
+class Host:
+    """Owner of partitions in this process.  Not thread-safe: everything runs on one event loop."""
+
+    limits_pace_floor = 0.02  # seconds: shorter turns are never paced
+    limits_pace_factor = 1.0
+    limits_pace_max = 0.5
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each part once
+        self,
+        store: Store,
+        *,
+        writer: GroupWriter,
+        codecs: Mapping[str, Codec],
+        ids: Ids,
+        clock: Clock,
+        limits: Limits,
+        app_id: str,
+        name: str,
+    ) -> None:
+        self.store = store
+        self.codecs = codecs
+        self.ids = ids
+        self.clock = clock
+        self.limits = limits
+        self.app_id = app_id
+        self.name = name
+        self.work: Work
+        self.waiters = Waiters()
+        self.completed: dict[str, int] = {}  # finished instances by status name, since start
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self.monotonic = self._loop.time
+        self._fences: dict[int, Fence] = {}
+        self._residents: dict[str, Instance] = {}
+        self._idle: OrderedDict[str, Instance] = OrderedDict()
+        self._loading: dict[str, list[Reached]] = {}
+        self._backlog: deque[str] = deque()
+        self._load_slots = asyncio.Semaphore(_LOADS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._failures: dict[str, int] = {}
+        self.reminders = Reminders(
+            store, partitions=range(store.partitions), clock=clock, fire=self._fire
+        )
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the partitions and resume what was under way."""
+        partitions = range(self.store.partitions)
+        for fence in await self.store.own(partitions, self.name):
+            self._fences[fence.partition] = fence
+        self._spawn(self._resume(), name="resume")
+        self._spawn(self._guard(self.reminders.run), name="reminders")
+
+    async def stop(self) -> None:
+        """Stop taking work, finish the writes under way, give the partitions back."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.drain()
+        for instance in tuple(self._residents.values()):
+            instance.closed = True
+        self._residents.clear()
+        await self.store.release(tuple(self._fences.values()))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a background loop for ever: one that dies silently would leave a half-alive owner."""
+        while True:
+            try:
+                await loop()
+            except TenureError as error:
+                _log.error("background loop failed, restarting", error=str(error))
+            await asyncio.sleep(1.0)
+
+    async def _resume(self) -> None:
+        """Wake every instance that had work when its last owner went away."""
+        after: str | None = None
+        resumed = 0
+        while True:
+            try:
+                page = await self.store.active(
+                    tuple(self._fences), after=after, limit=_ACTIVE_PAGE
+                )
+            except TenureError as error:
+                _log.warning("reading active instances failed", error=str(error))
+                await asyncio.sleep(1.0)
+                continue
+            for instance_id in page:
+                self.wake(instance_id)
+            resumed += len(page)
+            if len(page) < _ACTIVE_PAGE:
+                break
+            after = page[-1]
+        if resumed:
+            _log.info("resumed instances", count=resumed)
+
+    # --- reaching instances -------------------------------------------------------------------
+
+    @property
+    def resident_count(self) -> int:
+        """Instances in memory."""
+        return len(self._residents)
+
+    def resident(self, instance_id: str) -> Instance | None:
+        """The copy in memory, if there is one."""
+        return self._residents.get(instance_id)
+
+    def reach(self, instance_id: str, then: Reached) -> None:
+        """Call ``then`` with the resident instance, loading it when needed; with None when there is
+        no such instance; with an error when the store failed."""
+        instance = self._residents.get(instance_id)
+        if instance is not None:
+            self._idle.pop(instance_id, None)
+            then(instance, None)
+            self.settle(instance)
+            return
+        if self._stopping:
+            then(None, ShuttingDownError(f"cannot reach '{instance_id}': the engine is stopping"))
+            return
+        waiting = self._loading.get(instance_id)
+        if waiting is not None:
+            waiting.append(then)
+            return
+        self._loading[instance_id] = [then]
+        self._spawn(self._load(instance_id), name="load")
+
+    def wake(self, instance_id: str) -> None:
+        """Make sure that the instance goes on, now or when there is room."""
+        if instance_id in self._residents or instance_id in self._loading:
+            return
+        if len(self._residents) >= _RESIDENT_MAX:
+            self._backlog.append(instance_id)
+            return
+        self.reach(instance_id, _nothing)
+
+    async def _load(self, instance_id: str) -> None:
+        loaded: Loaded | None = None
+        error: BaseException | None = None
+        try:
+            async with self._load_slots:
+                loaded = await self.store.load(instance_id)
+        except TenureError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            error = ShuttingDownError("the engine is stopping")
+        waiting = self._loading.pop(instance_id, [])
+        instance = None if loaded is None else self._admit(loaded)
+        for then in waiting:
+            then(instance, error)
+        if instance is not None:
+            self._rearm(instance)
+            if instance.state.tasks:
+                known = {
+                    entry.item.event.task_id
+                    for entry in instance.inbox
+                    if hasattr(entry.item.event, "task_id")
+                }
+                tasks = [t for i, t in instance.state.tasks.items() if i not in known]
+                self.work.offer_tasks(instance, tasks)
+            instance.kick()
+            self.settle(instance)
+
+    def _admit(self, loaded: Loaded) -> Instance:
+        head = loaded.head
+        instance = Instance(
+            self,
+            State.fold(head, loaded.history),
+            version=loaded.version,
+            fence=self._fences[partition_of(head.instance_id, self.store.partitions)],
+            inbox=loaded.inbox,
+            input=loaded.input,
+        )
+        self._residents[head.instance_id] = instance
+        return instance
+
+    def _adopt(self, created: Created, creation: Creation, given: str | None) -> None:
+        """A new instance is durable: run it without reading it back."""
+        if creation.timer is not None:
+            self.reminders.set((creation.timer,))
+            return
+        head = created.head
+        stale = self._residents.get(head.instance_id)
+        if stale is not None:
+            self._forget(stale)
+        if len(self._residents) >= _RESIDENT_MAX or self._stopping:
+            self._backlog.append(head.instance_id)
+            return
+        instance = Instance(
+            self,
+            State.fold(head, ()),
+            version=created.version,
+            fence=self._fences[partition_of(head.instance_id, self.store.partitions)],
+            inbox=(InboxItem(START_KEY, creation.start),),
+            input=given,
+        )
+        self._residents[head.instance_id] = instance
+        instance.kick()
+
+    def _rearm(self, instance: Instance) -> None:
+        """Timers that fired for an earlier copy, and were not consumed, fire again."""
+        head = instance.state.head
+        timers = [
+            Timer(
+                due=timer.fire_at.nanoseconds,
+                instance_id=instance.id,
+                timer_id=timer_id,
+                kind=TIMER,
+                generation=head.generation,
+            )
+            for timer_id, timer in instance.state.timers.items()
+        ]
+        if head.scheduled_start is not None and head.started_at == 0:
+            timers.append(
+                Timer(
+                    due=head.scheduled_start.nanoseconds,
+                    instance_id=instance.id,
+                    timer_id=0,
+                    kind=START,
+                    generation=head.generation,
+                )
+            )
+        if timers:
+            self.reminders.set(timers)
+
+    # --- letting go ---------------------------------------------------------------------------
+
+    def settle(self, instance: Instance) -> None:
+        """Keep, cache or drop an instance after something happened to it."""
+        if instance.closed or not instance.idle:
+            return
+        head = instance.state.head
+        if head.status.terminal or head.history_bytes > _IDLE_BYTES:
+            self._forget(instance)
+        else:
+            self._idle[instance.id] = instance
+            self._idle.move_to_end(instance.id)
+            while len(self._idle) > _IDLE_KEPT:
+                _, oldest = self._idle.popitem(last=False)
+                if oldest.idle:
+                    self._forget(oldest)
+        while self._backlog and len(self._residents) < _RESIDENT_MAX:
+            self.wake(self._backlog.popleft())
+
+    def _forget(self, instance: Instance) -> None:
+        instance.closed = True
+        self._idle.pop(instance.id, None)
+        if self._residents.get(instance.id) is instance:
+            del self._residents[instance.id]
+        self.work.withdraw(instance)
+
+    def drop(self, instance: Instance, reason: BaseException) -> None:
+        """The copy cannot be trusted: forget it and read the truth back after a pause."""
+        if instance.closed:
+            return
+        self._forget(instance)
+        failures = self._failures.get(instance.id, _RELOAD_MIN - 1) + 1
+        self._failures[instance.id] = failures
+        pause = backoff(failures)
+        _log.warning(
+            "instance dropped, reloading",
+            instance=instance.id,
+            reason=str(reason),
+            pause_seconds=pause,
+        )
+        if not self._stopping:
+            self._loop.call_later(pause, self.wake, instance.id)
+
+    def later(self, wait: float, instance: Instance) -> None:
+        """Offer the instance's turn after ``wait`` seconds."""
+        self._loop.call_later(wait, instance.resume_offer)
+
+    # --- writes -------------------------------------------------------------------------------
+
+    def create(
+        self, op: Create, done: Callable[[Created | None, BaseException | None], None]
+    ) -> None:
+        """Create an instance for a client; ``done`` is called when it is durable.
+
+        The error is InstanceExistsError when the id is taken, or what the store raised.
+        """
+        instance_id = op.creation.head.instance_id
+
+        def written(result: Result | BaseException) -> None:
+            if isinstance(result, Created):
+                done(result, None)
+                self._adopt(result, op.creation, op.input)
+            elif isinstance(result, Exists):
+                # The text is matched by SDKs.
+                message = f"an active workflow with ID '{instance_id}' already exists"
+                done(None, InstanceExistsError(message))
+            elif isinstance(result, BaseException):
+                done(None, result)
+
+        self._writer.submit(op, written, instance_id=instance_id)
+
+    def deliver(self, instance: Instance, entry: Entry) -> Ticket:
+        """Write an inbox row."""
+
+        def written(result: Result | BaseException) -> None:
+            if isinstance(result, BaseException):
+                instance.delivered(entry, result)
+            elif result in (Delivery.DELIVERED, Delivery.DUPLICATE):
+                self._failures.pop(instance.id, None)
+                instance.delivered(entry, None)
+            else:
+                message = f"'{instance.id}' took no more messages ({result})"
+                instance.delivered(entry, NotOwnerError(message))
+
+        return self._writer.submit(
+            Deliver(instance.id, entry.item), written, instance_id=instance.id, urgent=False
+        )
+
+    def commit(
+        self, instance: Instance, op: Commit, ack: Ack | None, consumed: Sequence[Entry]
+    ) -> None:
+        """Write a turn."""
+
+        def written(result: Result | BaseException) -> None:
+            if isinstance(result, Committed):
+                self._failures.pop(instance.id, None)
+                instance.committed(op.turn, result, ack, consumed)
+                return
+            error = result if isinstance(result, BaseException) else _refusal(instance, result)
+            instance.writes -= 1
+            if ack is not None:
+                # A refused answer is not the worker's fault and must not come again: whoever holds
+                # the instance now runs the turn.  Any other failure is answered, so that the
+                # worker does not take the turn for done.
+                ack(None if isinstance(error, NotOwnerError) else error)
+            for entry in consumed:
+                entry.tell(error)
+            self.drop(instance, error)
+
+        self._writer.submit(op, written, instance_id=instance.id)
+
+    def after_commit(self, instance: Instance, turn: Turn, result: Committed) -> None:
+        """The effects of a durable turn on everything but its own activities."""
+        if turn.timers_set:
+            self.reminders.set(turn.timers_set)
+        for creation, outcome in zip(turn.creations, result.creations, strict=True):
+            if isinstance(outcome, Created):
+                self._adopt(outcome, creation, creation.start.input)
+            elif creation.rejection is not None and outcome.head.parent != creation.head.parent:
+                self.inform(creation.rejection.target, creation.rejection.item)
+        for message, delivery in zip(turn.messages, result.messages, strict=True):
+            if delivery is Delivery.DELIVERED:
+                self.inform(message.target, message.item)
+        head = turn.head
+        if head.status.terminal:
+            self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
+        self.waiters.changed(head)
+
+    def inform(self, instance_id: str, item: InboxItem) -> None:
+        """A durable inbox row was added by somebody else's commit."""
+
+        def reached(instance: Instance | None, error: BaseException | None) -> None:
+            if instance is not None:
+                instance.receive(item, durable=True)
+            elif error is not None:
+                # The row is in the store; the next load finds it.
+                self._loop.call_later(1.0, self.wake, instance_id)
+
+        self.reach(instance_id, reached)
+
+    # --- timers -------------------------------------------------------------------------------
+
+    def _fire(self, timer: Timer) -> None:
+        def reached(instance: Instance | None, error: BaseException | None) -> None:
+            if error is not None:
+                self._loop.call_later(1.0, self._fire, timer)
+            elif instance is None:
+                return
+            elif timer.kind == TIMER:
+                self._fire_timer(instance, timer)
+            else:
+                instance.kick()
+
+        self.reach(timer.instance_id, reached)
+
+    def _fire_timer(self, instance: Instance, timer: Timer) -> None:
+        created = instance.state.timers.get(timer.timer_id)
+        if created is None or instance.state.head.generation != timer.generation:
+            return
+        event = TimerFired(at=self.clock(), timer_id=timer.timer_id, fire_at=created.fire_at)
+        key = f"timer-{timer.generation}-{timer.timer_id}"
+        instance.receive(InboxItem(key, event), volatile=True)
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def head(self, instance_id: str) -> Head | None:
+        """The durable head; from memory when resident."""
+        instance = self._residents.get(instance_id)
+        if instance is not None:
+            return instance.durable
+        return await self.store.head(instance_id)
+
+    def fences(self) -> Sequence[Fence]:
+        """What this process owns."""
+        return tuple(self._fences.values())
+
+
+def _refusal(instance: Instance, result: Result) -> NotOwnerError:
+    """Somebody else changed or owns the instance: our copy is wrong."""
+    fenced = isinstance(result, Conflict) and result.fenced
+    what = "another owner holds its partition" if fenced else "its version is another"
+    return NotOwnerError(f"a commit of '{instance.id}' was refused: {what}")
+
+
+def _nothing(_instance: Instance | None, error: BaseException | None) -> None:
+    if error is not None:
+        _log.warning("loading an instance failed", error=str(error))

@@ -1,0 +1,48 @@
+"""What the actors need from above (dispatch) and beside them (the clock), as protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.instance import Instance
+    from tenure_sidecar.engine.events import TaskScheduled
+
+
+class Work(Protocol):
+    """The way to the workers.  Plain calls on the event loop; none blocks or raises."""
+
+    def offer_turn(self, instance: Instance) -> None:
+        """The instance has a turn for a worker: call its ``take_batch`` when one has room."""
+        ...
+
+    def offer_tasks(self, instance: Instance, tasks: Sequence[TaskScheduled]) -> None:
+        """Run these activities of the instance's current execution."""
+        ...
+
+    def withdraw_turn(self, instance: Instance) -> None:
+        """Forget the turn that is queued or under way; a late answer is acknowledged, ignored."""
+        ...
+
+    def withdraw(self, instance: Instance) -> None:
+        """Forget everything of the instance."""
+        ...
+
+
+class Timers(Protocol):
+    """The event loop's timers."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Handle: ...
+
+
+class Handle(Protocol):
+    """A timer that can be cancelled."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Wall clock, nanoseconds since the Unix epoch."""
+
+    def __call__(self) -> int: ...

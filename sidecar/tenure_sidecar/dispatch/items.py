@@ -1,0 +1,52 @@
+"""Work items: a turn or an activity, queued or at a worker, and the token that answers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.instance import Instance
+    from tenure_sidecar.dispatch.stream import WorkerStream
+    from tenure_sidecar.engine.actions import Action
+    from tenure_sidecar.engine.events import TaskScheduled
+
+
+class Task:
+    """An activity of one execution of an instance, wherever it is on its way."""
+
+    __slots__ = ("execution_id", "failures", "instance", "scheduled")
+
+    def __init__(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> None:
+        self.instance = instance
+        self.scheduled = scheduled
+        self.execution_id = execution_id
+        self.failures = 0  # how often it was lost at a worker
+
+    @property
+    def wanted(self) -> bool:
+        """Whether its result is still waited for."""
+        return (
+            self.instance.task_pending(self.scheduled.task_id, self.execution_id) is not None
+        )
+
+
+class Sent:
+    """An item at a worker.  ``task`` is None for a turn."""
+
+    __slots__ = ("chunks", "deadline", "instance", "stream", "task", "token")
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        stream: WorkerStream,
+        instance: Instance,
+        task: Task | None,
+        deadline: float,
+    ) -> None:
+        self.token = token
+        self.stream = stream
+        self.instance = instance
+        self.task = task
+        self.deadline = deadline  # loop time; infinite = no lease
+        self.chunks: list[Action] | None = None  # actions of a chunked answer so far

@@ -1,0 +1,161 @@
+"""One worker's work stream: what it can take, and what it has.
+
+The stream counts the items that were sent and not answered against its caps, and remembers how much
+of each instance's history the worker has cached (Dapr's stateful history).  It sends and never
+decides; ``Dispatcher`` does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tenure_sidecar.rpc.transport import Sent
+
+if TYPE_CHECKING:
+    from tenure_sidecar.rpc.transport import Stream
+    from tenure_sidecar.wire.codec import Codec, Hello
+
+_CACHED_INSTANCES = 100_000  # the SDKs' own default bound of their history cache
+
+
+class Caps(msgspec.Struct, frozen=True):
+    """Most items that a stream may have at a time; ``message_bytes`` is the largest message that
+    its client accepts."""
+
+    turns: int = 100
+    activities: int = 100
+    total: int = 200
+    message_bytes: int = 4 * 1024 * 1024
+
+
+class WorkerStream:
+    """State of one GetWorkItems stream."""
+
+    __slots__ = (
+        "_cached",
+        "activities",
+        "blocked",
+        "blocked_since",
+        "caps",
+        "closed",
+        "codec",
+        "health_ping",
+        "hello",
+        "id",
+        "last_sent",
+        "peer",
+        "transport",
+        "turns",
+    )
+
+    def __init__(  # noqa: PLR0913 - the handshake's outcome, one call site
+        self,
+        stream_id: int,
+        transport: Stream,
+        *,
+        codec: Codec,
+        hello: Hello,
+        caps: Caps,
+        health_ping: bool,
+        now: float,
+    ) -> None:
+        self.id = stream_id
+        self.transport = transport
+        self.peer = transport.peer
+        self.codec = codec
+        self.hello = hello
+        self.caps = caps
+        self.health_ping = health_ping
+        self.turns = 0  # sent and not answered
+        self.activities = 0
+        self.blocked = False  # the client reads too slowly
+        self.blocked_since = 0.0
+        self.closed = False
+        self.last_sent = now
+        self._cached: OrderedDict[str, tuple[str, int]] = OrderedDict()
+
+    @property
+    def load(self) -> int:
+        """Items at the worker."""
+        return self.turns + self.activities
+
+    def room_for_turn(self) -> bool:
+        """Whether a turn may be sent now."""
+        return (
+            not self.blocked
+            and not self.closed
+            and self.turns < self.caps.turns
+            and self.turns + self.activities < self.caps.total
+        )
+
+    def room_for_activity(self) -> bool:
+        """Whether an activity may be sent now."""
+        return (
+            not self.blocked
+            and not self.closed
+            and self.activities < self.caps.activities
+            and self.turns + self.activities < self.caps.total
+        )
+
+    def send(self, item: bytes, now: float) -> Sent:
+        """Send one work item."""
+        sent = self.transport.send(item)
+        if sent is Sent.SENT:
+            self.last_sent = now
+        elif sent is Sent.FULL:
+            self.blocked = True
+            self.blocked_since = now
+        else:
+            self.closed = True
+        return sent
+
+    def takes_workflow(self, name: str, version: str | None) -> bool:
+        """Whether the worker's filters let the workflow through."""
+        return _passes(self.hello.filters.workflows, name, version)
+
+    def takes_activity(self, name: str, version: str | None) -> bool:
+        """Whether the worker's filters let the activity through."""
+        return _passes(self.hello.filters.activities, name, version)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the worker named what it takes."""
+        filters = self.hello.filters
+        return filters.workflows is not None or filters.activities is not None
+
+    # --- stateful history ---------------------------------------------------------------------
+
+    def cached(self, instance_id: str, execution_id: str, length: int) -> int:
+        """How many leading past events the worker has; 0 = none, send all."""
+        if not self.hello.stateful_history:
+            return 0
+        known = self._cached.get(instance_id)
+        if known is None or known[0] != execution_id or known[1] > length:
+            return 0
+        return known[1]
+
+    def remember(self, instance_id: str, execution_id: str, length: int) -> None:
+        """The worker was sent (or has) ``length`` past events."""
+        if self.hello.stateful_history:
+            self._cached[instance_id] = (execution_id, length)
+            self._cached.move_to_end(instance_id)
+            if len(self._cached) > _CACHED_INSTANCES:
+                self._cached.popitem(last=False)
+
+    def forget(self, instance_id: str) -> None:
+        """The instance ended or started over."""
+        self._cached.pop(instance_id, None)
+
+
+def _passes(
+    names: dict[str, tuple[str, ...]] | None, name: str, version: str | None
+) -> bool:
+    if names is None:
+        return True
+    versions = names.get(name.lower())
+    if versions is None:
+        return False
+    return not versions or (version or "") in versions
