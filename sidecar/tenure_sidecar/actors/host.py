@@ -246,13 +246,13 @@ class Host:
 
     def _adopt(self, created: Created, creation: Creation, given: str | None) -> None:
         """A new instance is durable: run it without reading it back."""
-        if creation.timer is not None:
-            self.reminders.set((creation.timer,))
-            return
         head = created.head
         stale = self._residents.get(head.instance_id)
         if stale is not None:
             self._forget(stale)
+        if creation.timer is not None:
+            self.reminders.set((creation.timer,))
+            return
         if len(self._residents) >= _RESIDENT_MAX or self._stopping:
             self._backlog.append(head.instance_id)
             return
@@ -421,6 +421,13 @@ class Host:
             self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
         self.waiters.changed(head)
 
+    def purged(self, instance_id: str) -> None:
+        """Everything of the instance was deleted."""
+        instance = self._residents.get(instance_id)
+        if instance is not None:
+            self._forget(instance)
+        self.waiters.gone(instance_id)
+
     def inform(self, instance_id: str, item: InboxItem) -> None:
         """A durable inbox row was added by somebody else's commit."""
 
@@ -446,7 +453,11 @@ class Host:
             else:
                 instance.kick()
 
-        self.reach(timer.instance_id, reached)
+        instance_id = timer.instance_id
+        if instance_id not in self._residents and len(self._residents) >= _RESIDENT_MAX:
+            self._backlog.append(instance_id)  # loading it sets its timers again
+        else:
+            self.reach(instance_id, reached)
 
     def _fire_timer(self, instance: Instance, timer: Timer) -> None:
         created = instance.state.timers.get(timer.timer_id)

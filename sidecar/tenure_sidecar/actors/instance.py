@@ -225,7 +225,7 @@ class Instance:
             self.offered = False
         if self.batch is not None or self.offered:
             return
-        if self.control or head.suspended or head.status.terminal or head.scheduled_start:
+        if self.control or head.suspended or head.status.terminal:
             # The engine decides; a turn that needs a worker comes back as a Batch and is offered.
             self._plan_here()
             return

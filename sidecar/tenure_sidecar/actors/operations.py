@@ -1,0 +1,258 @@
+"""What clients may ask of instances, whatever protocol they ask in.
+
+Each operation returns when its effect is durable.  Control operations (suspend, resume, terminate)
+return when the turn that carried them out is durable, so that a client that reads next sees it; they
+need no worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tenure_common.errors import (
+    NoSuchInstanceError,
+    NotTerminalError,
+    TenureError,
+)
+from tenure_sidecar.actors.waiters import Waiter, ended, started
+from tenure_sidecar.engine import rerun, restart, rewind, starting
+from tenure_sidecar.engine.events import Status
+from tenure_sidecar.store.port import Create, Created, Delivery, Purge
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.host import Host
+    from tenure_sidecar.actors.instance import Instance
+    from tenure_sidecar.actors.port import Clock
+    from tenure_sidecar.engine.events import Event
+    from tenure_sidecar.engine.head import Head
+    from tenure_sidecar.engine.ids import Ids
+    from tenure_sidecar.engine.turn import Creation, InboxItem
+    from tenure_sidecar.store.group import GroupWriter
+    from tenure_sidecar.store.port import Page, Query, Result, Store
+
+TERMINAL = frozenset(s for s in Status if s.terminal)
+_PURGE_PAGE = 500
+
+
+def _missing(instance_id: str) -> NoSuchInstanceError:
+    # SDKs match on "no such instance exists".
+    return NoSuchInstanceError(f"no such instance exists: '{instance_id}'")
+
+
+class Operations:
+    """The verbs; see the module docstring."""
+
+    def __init__(
+        self, host: Host, *, store: Store, writer: GroupWriter, ids: Ids, clock: Clock
+    ) -> None:
+        self._host = host
+        self._store = store
+        self._writer = writer
+        self._ids = ids
+        self._clock = clock
+
+    # --- start and read -------------------------------------------------------------------------
+
+    async def start(
+        self, creation: Creation, *, replace: frozenset[Status] = TERMINAL
+    ) -> Head:
+        """Create an instance; an existing one in a status of ``replace`` gives its id up.
+
+        Raises: InstanceExistsError.
+        """
+        done: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+
+        def written(created: Created | None, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if created is not None:
+                done.set_result(created.head)
+            else:
+                done.set_exception(error or RuntimeError("no result"))
+
+        self._host.create(
+            Create(creation=creation, input=creation.start.input, replace=replace), written
+        )
+        return await done
+
+    async def head(self, instance_id: str) -> Head | None:
+        """The durable head, None when there is no such instance."""
+        return await self._host.head(instance_id)
+
+    async def state(self, instance_id: str) -> tuple[Head, str | None] | None:
+        """Head and input."""
+        head = await self._host.head(instance_id)
+        if head is None:
+            return None
+        resident = self._host.resident(instance_id)
+        if resident is not None:
+            return head, resident.input
+        return head, await self._store.input(instance_id)
+
+    async def wait(self, instance_id: str, *, end: bool) -> Head:
+        """Wait until the instance has started, or (``end``) until it is terminal; for ever unless
+        cancelled.
+
+        Raises: NoSuchInstanceError when it does not exist or was purged meanwhile.
+        """
+        told: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
+
+        def tell(head: Head | None) -> None:
+            if not told.done():
+                told.set_result(head)
+
+        fulfilled = ended if end else started
+        waiter = Waiter(fulfilled, tell)
+        self._host.waiters.add(instance_id, waiter)
+        try:
+            head = await self._host.head(instance_id)
+            if head is None:
+                raise _missing(instance_id)
+            if fulfilled(head):
+                return head
+            result = await told
+            if result is None:
+                raise _missing(instance_id)
+            return result
+        finally:
+            self._host.waiters.remove(instance_id, waiter)
+
+    async def history(self, instance_id: str) -> tuple[Head, tuple[Event, ...]]:
+        """Head and committed history of the current generation.  Raises: NoSuchInstanceError."""
+        loaded = await self._store.load(instance_id)
+        if loaded is None:
+            raise _missing(instance_id)
+        return loaded.head, loaded.history
+
+    async def page(self, query: Query, *, limit: int, cursor: str | None) -> Page:
+        """One page of heads."""
+        return await self._store.heads(query, limit=limit, cursor=cursor)
+
+    async def input(self, instance_id: str) -> str | None:
+        """Input of the current generation."""
+        return await self._store.input(instance_id)
+
+    # --- messages -------------------------------------------------------------------------------
+
+    async def _send(
+        self,
+        instance_id: str,
+        item: InboxItem,
+        *,
+        consumed: bool,
+        check: Callable[[Instance], None] | None = None,
+    ) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ack(error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        def reached(instance: Instance | None, error: BaseException | None) -> None:
+            if instance is None:
+                ack(error or _missing(instance_id))
+                return
+            try:
+                if check is not None:
+                    check(instance)
+            except TenureError as refusal:
+                ack(refusal)
+                return
+            if consumed:
+                instance.receive(item, consumed=ack)
+            else:
+                instance.receive(item, ack=ack)
+
+        self._host.reach(instance_id, reached)
+        await done
+
+    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
+        """Put an external event into the inbox.  Raises: NoSuchInstanceError."""
+        item = starting.raise_event(name, data, now=self._clock(), ids=self._ids)
+        await self._send(instance_id, item, consumed=False)
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Suspend.  Raises: NoSuchInstanceError."""
+        item = starting.suspend(reason, now=self._clock(), ids=self._ids)
+        await self._send(instance_id, item, consumed=True)
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Resume.  Raises: NoSuchInstanceError."""
+        item = starting.resume(reason, now=self._clock(), ids=self._ids)
+        await self._send(instance_id, item, consumed=True)
+
+    async def terminate(self, instance_id: str, output: str | None, *, recurse: bool) -> None:
+        """Terminate; its children too when ``recurse``.  Raises: NoSuchInstanceError."""
+        item = starting.terminate(output, recurse=recurse, now=self._clock(), ids=self._ids)
+        await self._send(instance_id, item, consumed=True)
+
+    async def rewind(self, instance_id: str, reason: str | None) -> None:
+        """Put a failed instance back before its failures.
+
+        Raises: NoSuchInstanceError, NotTerminalError.
+        """
+        raise NotImplementedError
+
+    # --- new instances from old ones --------------------------------------------------------------
+
+    # --- purge ----------------------------------------------------------------------------------
+
+    async def purge(self, instance_id: str, *, recursive: bool, force: bool = False) -> int:
+        """Delete a terminal instance (``force``: any), with its children when ``recursive``.
+
+        Returns how many instances were deleted.
+        Raises: NotTerminalError; a missing instance counts 0.
+        """
+        children = await self._store.children(instance_id) if recursive else ()
+        result = await self._write(
+            Purge(instance_id, only=None if force else TERMINAL), instance_id
+        )
+        if result is Delivery.REFUSED:
+            # SDKs match on this text.
+            message = (
+                f"orchestration has not yet completed: '{instance_id}'; terminate it first, "
+                "or purge with force"
+            )
+            raise NotTerminalError(message)
+        deleted = int(result is Delivery.DELIVERED)
+        if deleted:
+            self._host.purged(instance_id)
+        for child in children:
+            try:
+                deleted += await self.purge(child, recursive=True, force=force)
+            except NotTerminalError:
+                continue  # a child that outlives its parent keeps its state
+        return deleted
+
+    async def purge_matching(self, query: Query, *, recursive: bool) -> int:
+        """Purge every terminal instance that matches; returns how many."""
+        deleted = 0
+        cursor: str | None = None
+        while True:
+            page = await self._store.heads(query, limit=_PURGE_PAGE, cursor=cursor)
+            for head in page.heads:
+                if head.status.terminal:
+                    deleted += await self.purge(head.instance_id, recursive=recursive)
+            cursor = page.cursor
+            if cursor is None:
+                return deleted
+
+    async def _write(self, op: Purge, instance_id: str) -> Result:
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def written(result: Result | BaseException) -> None:
+            if done.done():
+                return
+            if isinstance(result, BaseException):
+                done.set_exception(result)
+            else:
+                done.set_result(result)
+
+        self._writer.submit(op, written, instance_id=instance_id)
+        return await done

@@ -1,0 +1,253 @@
+"""The composition root: one process, from settings to listening, and back.
+
+Start order: store (locked, migrated), ownership, listeners, HTTP, app.  The listeners come up before
+anything is resumed, because some SDKs give up when their first connection is refused.  Stop order is
+the reverse: workers see their streams end, calls under way finish, writes are drained, the
+partitions are given back, the store is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from tenure_common.clock import wall_ns
+from tenure_common.errors import BadSettingError, TenureError
+from tenure_common.version import VERSION
+from tenure_sidecar.actors.host import Host
+from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.app import App, environment
+from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
+from tenure_sidecar.engine.limits import Limits
+from tenure_sidecar.http.server import HttpServer
+from tenure_sidecar.ids import SystemIds
+from tenure_sidecar.rpc.service import task_hub
+from tenure_sidecar.rpc.servers import make
+from tenure_sidecar.rpc.transport import TransportLimits
+from tenure_sidecar.store.group import GroupWriter
+from tenure_sidecar.wire.dapr import DaprCodec
+from tenure_sidecar.wire.microsoft import MicrosoftCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenure_sidecar.rpc.transport import Transport
+    from tenure_sidecar.store.port import Store
+
+_log = structlog.get_logger(__name__)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of ``tenure dev``; times in seconds, sizes in bytes."""
+
+    app_id: str = "app"
+    namespace: str = "default"
+    store: str = "sqlite:.tenure/tenure.db"
+    host: str = "127.0.0.1"
+    grpc_port: int = 50001
+    taskhub_port: int = 4001
+    http_port: int = 3500
+    transport: str = "native"
+    flavour: str = ""  # force one for every stream
+    partitions: int = 64
+    max_message_bytes: int = 64 * 1024 * 1024
+    max_worker_message_bytes: int = 4 * 1024 * 1024
+    turn_lease: float = 120.0
+    activity_lease: float = 0.0  # 0 = none
+    grace: float = 5.0
+    command: tuple[str, ...] = ()
+
+
+def open_store(url: str, *, partitions: int) -> Store:
+    """The store that ``url`` names (``sqlite:PATH``).  Raises: BadSettingError."""
+    kind, _, rest = url.partition(":")
+    if kind == "sqlite" and rest:
+        from tenure_sidecar.store.sqlite import SqliteStore  # noqa: PLC0415 - one store is enough
+
+        path = Path(rest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteStore(path, partitions=partitions)
+    message = f"--store '{url}' is not a store: write sqlite:PATH"
+    raise BadSettingError(message)
+
+
+class Engine:
+    """Everything that runs in this process."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.ids = SystemIds()
+        self.store = open_store(config.store, partitions=config.partitions)
+        self.codecs = {
+            "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
+            "microsoft": MicrosoftCodec(),
+        }
+        self.grpc_port = 0
+        self.taskhub_port = 0
+        self.http_port = 0
+        self._transports: list[Transport] = []
+        self._background: list[asyncio.Task[None]] = []
+        self._ready = False
+
+    async def start(self) -> None:
+        """Open, own, listen.  Raises: TenureError."""
+        config = self.config
+        await self.store.open()
+        loop = asyncio.get_running_loop()
+        self.dispatcher = Dispatcher(
+            clock=wall_ns,
+            nonce=self.ids.nonce,
+            leases=Leases(turn=config.turn_lease, activity=config.activity_lease or float("inf")),
+        )
+        self.writer = GroupWriter(
+            self.store, call_later=loop.call_later, now=loop.time, pace=self._pace
+        )
+        self.host = Host(
+            self.store,
+            writer=self.writer,
+            codecs=self.codecs,
+            ids=self.ids,
+            clock=wall_ns,
+            limits=Limits(),
+            app_id=config.app_id,
+            name=f"{config.app_id}/{os.getpid()}",
+        )
+        self.host.work = self.dispatcher
+        self.operations = Operations(
+            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
+        )
+        self.grpc_port = await self._listen(config.grpc_port, "dapr")
+        self.taskhub_port = await self._listen(config.taskhub_port, "microsoft")
+        self.http = HttpServer(self, host=config.host, port=config.http_port)
+        self.http_port = await self.http.start()
+        await self.host.start()
+        self._background.append(loop.create_task(self.dispatcher.run(), name="dispatch sweep"))
+        self._ready = True
+
+    async def _listen(self, port: int, default_flavour: str) -> int:
+        config = self.config
+        unary, streams = task_hub(
+            self.operations,
+            self.dispatcher,
+            self.codecs,
+            default_flavour=default_flavour,
+            forced_flavour=config.flavour or None,
+            message_bytes=config.max_worker_message_bytes,
+            app_id=config.app_id,
+        )
+        transport = make(
+            config.transport,
+            host=config.host,
+            port=port,
+            unary=unary,
+            streams=streams,
+            limits=TransportLimits(max_receive_bytes=config.max_message_bytes),
+        )
+        bound = await transport.start()
+        self._transports.append(transport)
+        return bound
+
+    def _pace(self) -> float:
+        """Seconds between the beginnings of two writes: more company when more is in flight.
+
+        With one workflow under way a write begins at once.  With many, the app is the bottleneck
+        and a wait of milliseconds costs it nothing, while each write costs a thread wake-up and an
+        fsync.
+        """
+        return min(0.00008 * max(0, self.dispatcher.in_flight - 2), 0.004)
+
+    async def stop(self) -> None:
+        """Stop in order; safe to call after a failed start."""
+        self._ready = False
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        if hasattr(self, "dispatcher"):
+            self.dispatcher.close()
+        await asyncio.gather(*(t.stop(self.config.grace) for t in self._transports))
+        if hasattr(self, "http"):
+            await self.http.stop()
+        if hasattr(self, "host"):
+            await self.host.stop()
+        await self.store.close()
+
+    # --- facts for the HTTP side ----------------------------------------------------------------
+
+    def not_ready(self) -> list[str]:
+        """Why the engine is not ready; empty when it is."""
+        return [] if self._ready else ["starting or stopping"]
+
+
+def ready_line(engine: Engine) -> str:
+    """The one line that ``tenure dev`` prints when it serves."""
+    return (
+        f"tenure {VERSION} ready: app '{engine.config.app_id}', "
+        f"grpc {engine.grpc_port} (dapr), {engine.taskhub_port} (durable task), "
+        f"http {engine.http_port}, store {engine.config.store}"
+    )
+
+
+async def run(config: Config, *, tell: Callable[[str], None]) -> int:
+    """Run until a signal or the app's end; returns the exit code.  Raises: TenureError."""
+    engine = Engine(config)
+    app: App | None = None
+    code = 0
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await engine.start()
+        tell(ready_line(engine))
+        waits = [loop.create_task(stop.wait())]
+        if config.command:
+            env = environment(
+                os.environ,
+                app_id=config.app_id,
+                grpc_port=engine.grpc_port,
+                http_port=engine.http_port,
+            )
+            app = await App.start(config.command, env)
+            waits.append(loop.create_task(app.wait()))
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()
+        if len(waits) > 1 and waits[1] in done:
+            code = int(waits[1].result())
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            if app is not None:
+                await app.stop(config.grace)
+            await engine.stop()
+    return code
+
+
+def main(config: Config) -> int:
+    """Run on uvloop where there is one; errors go to stderr, with their code."""
+    # A writer thread and the transport's receiver share the interpreter with the loop: at the
+    # default of 5 ms a thread that becomes runnable may wait that long for its turn.
+    sys.setswitchinterval(0.0005)
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+
+    def tell(line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - the command's output
+
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(run(config, tell=tell))
+    except TenureError as error:
+        print(f"tenure: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit

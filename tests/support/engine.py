@@ -1,0 +1,155 @@
+"""A real ``tenure dev`` process for tests: started, killed, paused and restarted at will.
+
+The ports are chosen once, so that apps reconnect to the same address after a restart; they are kept
+apart between parallel test processes by binding them first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+READY_WITHIN = 20.0  # seconds; a bound for a broken engine, not a target
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` different free TCP ports of the loopback address."""
+    sockets = []
+    try:
+        for _ in range(count):
+            probe = socket.socket()
+            probe.bind(("127.0.0.1", 0))
+            sockets.append(probe)
+        return [int(probe.getsockname()[1]) for probe in sockets]
+    finally:
+        for probe in sockets:
+            probe.close()
+
+
+class EngineFailedError(AssertionError):
+    """The engine did not start or ended by itself; carries what it printed."""
+
+
+class EngineProcess:
+    """``tenure dev`` on one database and one set of ports."""
+
+    def __init__(self, folder: Path, *, args: Sequence[str] = (), app_id: str = "test") -> None:
+        self.folder = folder
+        self.database = folder / "tenure.db"
+        self.grpc_port, self.taskhub_port, self.http_port = free_ports(3)
+        self.log = folder / "engine.log"
+        self.app_id = app_id
+        self._args = list(args)
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def grpc_address(self) -> str:
+        """host:port of the Dapr flavour."""
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def taskhub_address(self) -> str:
+        """host:port of the Microsoft flavour."""
+        return f"127.0.0.1:{self.taskhub_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Base URL of the HTTP API."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running engine."""
+        assert self._process is not None, "the engine is not running"
+        return self._process.pid
+
+    def start(self) -> str:
+        """Start and wait for the ready line, which is returned."""
+        assert self._process is None or self._process.poll() is not None, "already running"
+        command = [
+            sys.executable,
+            "-m",
+            "tenure_sidecar",
+            "dev",
+            f"--app-id={self.app_id}",
+            f"--store=sqlite:{self.database}",
+            f"--grpc-port={self.grpc_port}",
+            f"--taskhub-port={self.taskhub_port}",
+            f"--http-port={self.http_port}",
+            *self._args,
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder
+            )
+        return self._ready_line(self._process)
+
+    def _ready_line(self, process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        deadline = time.monotonic() + READY_WITHIN
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(left):
+                    continue
+                line = process.stdout.readline()
+                if " ready" in line:
+                    return line.rstrip()
+                if not line:
+                    break
+        process.kill()
+        process.wait()
+        message = f"the engine is not ready after {READY_WITHIN} s\n{self.tail()}"
+        raise EngineFailedError(message)
+
+    def tail(self, lines: int = 40) -> str:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def kill(self) -> None:
+        """SIGKILL: the power goes out."""
+        self._signal(signal.SIGKILL)
+        self._reap()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self._signal(signal.SIGTERM)
+        return self._reap()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, number)
+
+    def _reap(self) -> int:
+        assert self._process is not None
+        code = self._process.wait(timeout=READY_WITHIN)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code
+
+    def close(self) -> None:
+        """Make sure that nothing is left."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self._reap()
