@@ -1,0 +1,371 @@
+"""A store in memory: the port's semantics in the plainest words, for tests and simulation.
+
+The data are in a ``MemoryDatabase``; a ``MemoryStore`` is one process's handle to it.  Several
+handles on one database are several processes: each sees the others' changes through ``watch``, and
+closing one loses nothing.  Everything is deterministic: a write takes effect before ``write`` first
+awaits anything, results depend only on the order of the calls, and there is neither a clock nor
+randomness.
+
+Faults are injected from outside, by wrapping the store; this one never fails by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import msgspec
+
+from tenure_sidecar.engine.events import Event
+from tenure_sidecar.engine.head import Head
+from tenure_sidecar.engine.turn import (
+    RETENTION,
+    START,
+    START_KEY,
+    Creation,
+    InboxItem,
+    Message,
+    Timer,
+    Turn,
+)
+from tenure_sidecar.store.listing import matches, pack_cursor, sort_value, unpack_cursor
+from tenure_sidecar.store.partition import DEFAULT_PARTITIONS, partition_of
+from tenure_sidecar.store.port import (
+    Change,
+    Commit,
+    Committed,
+    Conflict,
+    Create,
+    Created,
+    Deliver,
+    Delivery,
+    Exists,
+    Fence,
+    Loaded,
+    Op,
+    Order,
+    Page,
+    Purge,
+    Query,
+    Result,
+)
+
+# Versions of a later instance with the same id are larger than any of an earlier one.
+_VERSIONS_PER_LIFE = 1 << 32
+
+
+class _Record:
+    """Everything of one instance."""
+
+    def __init__(self, head: Head, *, version: int, input: str | None) -> None:  # noqa: A002
+        self.head = head
+        self.version = version
+        self.input = input
+        self.history: list[Event] = []
+        self.inbox: list[InboxItem] = []
+        self.timers: list[Timer] = []
+
+    def put(self, item: InboxItem) -> Delivery:
+        if self.head.status.terminal:
+            return Delivery.REFUSED
+        if any(item.key == there.key for there in self.inbox):
+            return Delivery.DUPLICATE
+        self.inbox.append(item)
+        return Delivery.DELIVERED
+
+    def arm(self, timer: Timer) -> None:
+        self.disarm(timer)
+        self.timers.append(timer)
+
+    def disarm(self, timer: Timer) -> None:
+        self.timers = [t for t in self.timers if _place(t) != _place(timer)]
+
+    @property
+    def active(self) -> bool:
+        return (
+            not self.head.status.terminal
+            and (bool(self.inbox) or self.head.pending > 0)
+            and all(timer.kind != START for timer in self.timers)
+        )
+
+
+def _place(timer: Timer) -> tuple[int, int, int]:
+    return timer.due, timer.timer_id, timer.kind
+
+
+class MemoryDatabase:
+    """What several handles share."""
+
+    def __init__(self, *, partitions: int = DEFAULT_PARTITIONS) -> None:
+        self.partitions = partitions
+        self.records: dict[str, _Record] = {}
+        self.tokens: dict[int, int] = {}  # the last token given out
+        self.owners: dict[int, str] = {}
+        self.watchers: list[tuple[MemoryStore, int, asyncio.Queue[Change | None]]] = []
+        self.lives = itertools.count(1)
+
+    def insert(self, creation: Creation, given: str | None) -> Created:
+        """Put a new instance in, in place of the one with the same id (if any)."""
+        head = creation.head
+        before = self.records.get(head.instance_id)
+        if before is not None:
+            head = msgspec.structs.replace(head, generation=before.head.generation + 1)
+        record = _Record(head, version=next(self.lives) * _VERSIONS_PER_LIFE, input=given)
+        record.put(InboxItem(START_KEY, creation.start))
+        if creation.timer is not None:
+            record.arm(msgspec.structs.replace(creation.timer, generation=head.generation))
+        self.records[head.instance_id] = record
+        return Created(head, record.version)
+
+    def apply(self, turn: Turn, record: _Record) -> Committed:
+        """Make a turn true."""
+        record.head = turn.head
+        record.version += 1
+        if turn.restart:
+            record.history = []
+            record.input = turn.input
+        record.history += turn.append
+        record.inbox = [item for item in record.inbox if item.key not in turn.consumed]
+        there = {item.key for item in record.inbox}
+        carried = {item.key: item for item in turn.carryover if item.key not in there}
+        record.inbox[:0] = carried.values()
+        for timer in turn.timers_cleared:
+            record.disarm(timer)
+        for timer in turn.timers_set:
+            record.arm(timer)
+        if turn.head.status.terminal:
+            record.inbox = []
+            record.timers = [t for t in record.timers if t.kind == RETENTION]
+        creations = tuple(self.spawn(creation) for creation in turn.creations)
+        messages = tuple(self.send(message) for message in turn.messages)
+        return Committed(record.version, creations, messages)
+
+    def spawn(self, creation: Creation) -> Created | Exists:
+        """Create a child, or tell its parent that it cannot be."""
+        there = self.records.get(creation.head.instance_id)
+        if there is None or there.head.status.terminal:
+            return self.insert(creation, creation.start.input)
+        if creation.rejection is not None and not same_origin(there.head, creation.head):
+            self.send(creation.rejection)
+        return Exists(there.head)
+
+    def send(self, message: Message) -> Delivery:
+        """Put a message into its target's inbox."""
+        record = self.records.get(message.target)
+        return Delivery.MISSING if record is None else record.put(message.item)
+
+
+def same_origin(there: Head, new: Head) -> bool:
+    """Whether both were created by the same task of the same execution of the same parent."""
+    if there.parent is None or new.parent is None:
+        return False
+    return (there.parent.instance_id, there.parent.execution_id, there.parent.task_id) == (
+        new.parent.instance_id,
+        new.parent.execution_id,
+        new.parent.task_id,
+    )
+
+
+class MemoryStore:
+    """One process's handle to a ``MemoryDatabase``; implements ``Store``."""
+
+    name = "memory"
+
+    def __init__(
+        self, database: MemoryDatabase | None = None, *, partitions: int = DEFAULT_PARTITIONS
+    ) -> None:
+        self.database = database or MemoryDatabase(partitions=partitions)
+        self.partitions = self.database.partitions
+        self._commits = 0
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """End the watches of this handle; the data stay in the database."""
+        for store, _, changes in self.database.watchers:
+            if store is self:
+                changes.put_nowait(None)
+
+    # --- writes -------------------------------------------------------------------------------
+
+    async def write(self, ops: Sequence[Op]) -> list[Result]:
+        """Apply the ops in order; see ``Store.write``."""
+        self._commits += 1
+        results: list[Result] = []
+        for op in ops:
+            result, touched = self._judge(op)
+            results.append(result)
+            self._tell(touched)
+        return results
+
+    def _judge(self, op: Op) -> tuple[Result, Iterable[str]]:
+        records = self.database.records
+        match op:
+            case Create():
+                head = op.creation.head
+                there = records.get(head.instance_id)
+                if there is not None and there.head.status not in op.replace:
+                    return Exists(there.head), ()
+                return self.database.insert(op.creation, op.input), (head.instance_id,)
+            case Deliver():
+                result = self.database.send(Message(op.target, op.item))
+                return result, (op.target,) if result is Delivery.DELIVERED else ()
+            case Purge():
+                there = records.get(op.instance_id)
+                if there is None:
+                    return Delivery.MISSING, ()
+                if op.only is not None and there.head.status not in op.only:
+                    return Delivery.REFUSED, ()
+                del records[op.instance_id]
+                return Delivery.DELIVERED, ()
+            case Commit():
+                return self._commit(op)
+
+    def _commit(self, op: Commit) -> tuple[Result, Iterable[str]]:
+        turn = op.turn
+        instance_id = turn.head.instance_id
+        partition = partition_of(instance_id, self.partitions)
+        owned = partition in self.database.owners
+        if (
+            not owned
+            or op.fence.partition != partition
+            or op.fence.token != self.database.tokens[partition]
+        ):
+            return Conflict(fenced=True), ()
+        record = self.database.records.get(instance_id)
+        if record is None or record.version != op.version:
+            return Conflict(fenced=False), ()
+        result = self.database.apply(turn, record)
+        touched = [c.head.instance_id for c in turn.creations]
+        touched += [m.target for m in turn.messages]
+        touched += [c.rejection.target for c in turn.creations if c.rejection is not None]
+        return result, [one for one in dict.fromkeys(touched) if one != instance_id]
+
+    def _tell(self, touched: Iterable[str]) -> None:
+        for instance_id in touched:
+            partition = partition_of(instance_id, self.partitions)
+            for store, watched, changes in self.database.watchers:
+                if store is not self and watched == partition:
+                    changes.put_nowait(Change(instance_id))
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def load(self, instance_id: str) -> Loaded | None:
+        """See ``Store.load``."""
+        record = self.database.records.get(instance_id)
+        if record is None:
+            return None
+        return Loaded(
+            head=record.head,
+            version=record.version,
+            history=tuple(record.history),
+            inbox=tuple(record.inbox),
+            input=record.input,
+        )
+
+    async def head(self, instance_id: str) -> Head | None:
+        """See ``Store.head``."""
+        record = self.database.records.get(instance_id)
+        return None if record is None else record.head
+
+    async def input(self, instance_id: str) -> str | None:
+        """See ``Store.input``."""
+        record = self.database.records.get(instance_id)
+        return None if record is None else record.input
+
+    async def heads(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+        """See ``Store.heads``."""
+
+        def key(head: Head) -> tuple[int, str]:
+            return sort_value(query.order, head), head.instance_id
+
+        backward = query.order is Order.NEWEST
+        found = sorted(self._matching(query), key=key, reverse=backward)
+        if cursor is not None:
+            last = unpack_cursor(query, cursor)
+            after = last.value, last.instance_id
+            found = [h for h in found if (key(h) < after if backward else key(h) > after)]
+        page = tuple(found[:limit])
+        return Page(page, pack_cursor(query, page[-1]) if len(found) > limit else None)
+
+    async def count(self, query: Query) -> int:
+        """See ``Store.count``."""
+        return len(self._matching(query))
+
+    def _matching(self, query: Query) -> list[Head]:
+        return [r.head for r in self.database.records.values() if matches(query, r.head)]
+
+    async def children(self, instance_id: str) -> tuple[str, ...]:
+        """See ``Store.children``."""
+        return tuple(sorted(h.instance_id for h in self._matching(Query(parent=instance_id))))
+
+    async def due(
+        self, partitions: Sequence[int], *, until: int, limit: int, since: int = 0
+    ) -> list[Timer]:
+        """See ``Store.due``."""
+        wanted = set(partitions)
+        found = [
+            timer
+            for instance_id, record in self.database.records.items()
+            if partition_of(instance_id, self.partitions) in wanted
+            for timer in record.timers
+            if since <= timer.due <= until
+        ]
+        found.sort(key=lambda timer: (timer.due, timer.instance_id, timer.timer_id, timer.kind))
+        return found[:limit]
+
+    async def active(
+        self, partitions: Sequence[int], *, after: str | None, limit: int
+    ) -> list[str]:
+        """See ``Store.active``."""
+        wanted = set(partitions)
+        return sorted(
+            instance_id
+            for instance_id, record in self.database.records.items()
+            if record.active
+            and partition_of(instance_id, self.partitions) in wanted
+            and (after is None or instance_id > after)
+        )[:limit]
+
+    async def watch(self, partition: int) -> AsyncIterator[Change]:
+        """See ``Store.watch``; ends when the handle is closed."""
+        changes: asyncio.Queue[Change | None] = asyncio.Queue()
+        watcher = (self, partition, changes)
+        self.database.watchers.append(watcher)
+        try:
+            while (change := await changes.get()) is not None:
+                yield change
+        finally:
+            self.database.watchers.remove(watcher)
+
+    # --- ownership ----------------------------------------------------------------------------
+
+    async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
+        """See ``Store.own``."""
+        fences: list[Fence] = []
+        for partition in partitions:
+            token = self.database.tokens.get(partition, 0) + 1
+            self.database.tokens[partition] = token
+            self.database.owners[partition] = owner
+            fences.append(Fence(partition, token))
+        return fences
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        """See ``Store.release``."""
+        for fence in fences:
+            if self.database.tokens.get(fence.partition) == fence.token:
+                self.database.owners.pop(fence.partition, None)
+
+    async def stats(self) -> dict[str, int]:
+        """See ``Store.stats``; ``bytes`` is 0."""
+        records = self.database.records.values()
+        return {
+            "instances": len(records),
+            "history_events": sum(len(record.history) for record in records),
+            "inbox_items": sum(len(record.inbox) for record in records),
+            "timers": sum(len(record.timers) for record in records),
+            "commits": self._commits,
+            "bytes": 0,
+        }
