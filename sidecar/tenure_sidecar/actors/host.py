@@ -27,7 +27,7 @@ from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.waiters import Waiters
 from tenure_sidecar.engine.events import TimerFired
 from tenure_sidecar.engine.state import State
-from tenure_sidecar.engine.turn import START, START_KEY, TIMER, InboxItem, Timer
+from tenure_sidecar.engine.turn import START, TIMER, InboxItem, Timer
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import (
@@ -128,6 +128,14 @@ class Host:
             instance.closed = True
         self._residents.clear()
         await self.store.release(tuple(self._fences.values()))
+
+    def abort(self) -> None:
+        """Stop at once, as a crash would: nothing more is written, nobody is told."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        for instance in tuple(self._residents.values()):
+            instance.closed = True
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = self._loop.create_task(work, name=name)
@@ -261,7 +269,7 @@ class Host:
             State.fold(head, ()),
             version=created.version,
             fence=self._fences[partition_of(head.instance_id, self.store.partitions)],
-            inbox=(InboxItem(START_KEY, creation.start),),
+            inbox=(creation.item,),
             input=given,
         )
         self._residents[head.instance_id] = instance
@@ -378,7 +386,11 @@ class Host:
                 instance.delivered(entry, NotOwnerError(message))
 
         return self._writer.submit(
-            Deliver(instance.id, entry.item), written, instance_id=instance.id, urgent=False
+            Deliver(instance.id, entry.item),
+            written,
+            instance_id=instance.id,
+            urgent=False,
+            hold=True,
         )
 
     def commit(
@@ -402,7 +414,7 @@ class Host:
                 entry.tell(error)
             self.drop(instance, error)
 
-        self._writer.submit(op, written, instance_id=instance.id)
+        self._writer.submit(op, written, instance_id=instance.id, hold=True)
 
     def after_commit(self, instance: Instance, turn: Turn, result: Committed) -> None:
         """The effects of a durable turn on everything but its own activities."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from tenure_sidecar.engine.advance import advance
 from tenure_sidecar.engine.events import (
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
@@ -173,7 +174,7 @@ class Instance:
         """
         entry = self.keys.get(item.key)
         if entry is None:
-            if self.state.head.status.terminal:
+            if self.state.head.status.terminal and not isinstance(item.event, ExecutionRewound):
                 # Too late, and nothing is lost: the sender may go on.
                 for callback in (ack, consumed):
                     if callback is not None:

@@ -15,8 +15,11 @@ Three things delay a write, all of them bounded:
 
 An op can be withdrawn as long as it has not been handed to the store.
 
-The writer retries nothing.  An error of ``Store.write`` goes to every op of that write, and it is
-the caller who knows whether the op may be repeated (``OutcomeUnknownError``: read the commit id).
+An error of ``Store.write`` goes to every op of that write: it is the caller who knows whether an op
+may be repeated (``OutcomeUnknownError``: read the commit id).  The exception is an op submitted with
+``hold=True`` when the store says that nothing changed (full, not reachable): it keeps its place and
+is written when the store takes it, with growing pauses in between.  So work that is done waits for
+room instead of being done again.
 
 Time comes in as ``now`` and ``call_later``; everything runs on one event loop.
 """
@@ -30,7 +33,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from tenure_common.errors import TenureError
+from tenure_common.errors import StoreFullError, StoreUnavailableError, TenureError
 from tenure_sidecar.store.port import Commit, Create, Deliver
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 MAX_OPS = 512
 MAX_BYTES = 4 << 20
 LINGER = 0.001  # seconds
+_PAUSE_MIN = 0.05  # seconds between tries while the store takes nothing
+_PAUSE_MAX = 1.0
 
 _OVERHEAD = 300  # bytes of a head, keys and ids; payloads are counted, the rest is not worth it
 
@@ -66,16 +71,24 @@ class CallLater(Protocol):
 class Ticket:
     """One submitted op."""
 
-    __slots__ = ("_writer", "done", "instance_id", "op", "since", "state", "urgent")
+    __slots__ = ("_writer", "done", "hold", "instance_id", "op", "since", "state", "urgent")
 
-    def __init__(
-        self, writer: GroupWriter, op: Op, done: Done, *, instance_id: str, urgent: bool
+    def __init__(  # noqa: PLR0913 - made in one place
+        self,
+        writer: GroupWriter,
+        op: Op,
+        done: Done,
+        *,
+        instance_id: str,
+        urgent: bool,
+        hold: bool,
     ) -> None:
         self._writer = writer
         self.op = op
         self.done = done
         self.instance_id = instance_id
         self.urgent = urgent
+        self.hold = hold
         self.since = 0.0
         self.state = _QUEUED
 
@@ -128,6 +141,8 @@ class GroupWriter:
         self._timer: Handle | None = None
         self._timer_at = 0.0
         self._begun = float("-inf")  # when the last write began
+        self._pause_until = float("-inf")  # while the store takes nothing
+        self._refusals = 0  # in a row
         self._task: asyncio.Task[None] | None = None
         self._draining = 0
         self._empty = asyncio.Event()
@@ -138,7 +153,15 @@ class GroupWriter:
         self.withdrawn = 0  # ops withdrawn in time
         self.failed = 0  # calls of ``Store.write`` that raised
 
-    def submit(self, op: Op, done: Done, *, instance_id: str, urgent: bool = True) -> Ticket:
+    def submit(
+        self,
+        op: Op,
+        done: Done,
+        *,
+        instance_id: str,
+        urgent: bool = True,
+        hold: bool = False,
+    ) -> Ticket:
         """Queue an op; ``done`` is called once, on the loop, with its result or the write's error.
 
         Args:
@@ -146,8 +169,9 @@ class GroupWriter:
             done: must not raise.
             instance_id: the instance that the op is ordered by.
             urgent: False lets the op wait for company for up to ``linger`` seconds.
+            hold: True lets the op wait for as long as the store takes nothing.
         """
-        ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent)
+        ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent, hold=hold)
         ticket.since = self._now()
         self.depth += 1
         self._empty.clear()
@@ -228,6 +252,7 @@ class GroupWriter:
             if not self._urgent:
                 at = self._ready[0].since + self._linger
             at = max(at, self._begun + self._pace(), now)
+        at = max(at, self._pause_until)
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -263,6 +288,11 @@ class GroupWriter:
         outcomes: Sequence[Result | BaseException]
         try:
             outcomes = await self._store.write([ticket.op for ticket in batch])
+            self._refusals = 0
+        except (StoreFullError, StoreUnavailableError) as error:
+            self.failed += 1
+            batch = self._hold(batch, error)
+            outcomes = [error] * len(batch)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - goes to each op
             self.failed += 1
             if not isinstance(error, TenureError):
@@ -280,6 +310,20 @@ class GroupWriter:
                 # The op is written all the same, and the others must hear of theirs.
                 _log.exception("callback of a store write failed", instance=ticket.instance_id)
         self._leave(len(batch))
+
+    def _hold(self, batch: list[Ticket], error: TenureError) -> list[Ticket]:
+        """Put the ops that can wait back to where they were; returns the others."""
+        self._refusals += 1
+        pause = min(_PAUSE_MIN * 2.0 ** min(self._refusals - 1, 10), _PAUSE_MAX)
+        self._pause_until = self._now() + pause
+        if self._refusals == 1:
+            _log.warning("the store takes no writes, holding them", error=str(error))
+        held = [ticket for ticket in batch if ticket.hold]
+        for ticket in reversed(held):
+            ticket.state = _QUEUED
+            self._ready.appendleft(ticket)
+            self._urgent += ticket.urgent
+        return [ticket for ticket in batch if not ticket.hold]
 
 
 def rough_size(op: Op) -> int:

@@ -1,0 +1,148 @@
+"""One engine in virtual time: host, dispatch, group commit and a store, with toy workers.
+
+Everything but the network, the clock and the app's code is the real thing.  The store's data survive
+``crash``, which drops the process's memory the way SIGKILL does: writes under way end (the database
+decides them), nobody hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from support.seeded import SeededIds
+from support.toy import ToyCodec, ToyWorker, Workflow
+from support.virtual import VirtualLoop
+
+from tenure_sidecar.actors.host import Host
+from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
+from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.limits import Limits
+from tenure_sidecar.engine.starting import start
+from tenure_sidecar.store.group import GroupWriter
+from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
+from tenure_sidecar.store.port import Op, Result, Store
+
+
+class SlowStore(MemoryStore):
+    """A memory store whose writes take time and fail when ``fault`` says so.
+
+    ``fault`` is asked before and after each write: an error before means that nothing happened, an
+    error after that everything did and nobody knows.
+    """
+
+    def __init__(self, database: MemoryDatabase, *, delay: Callable[[], float]) -> None:
+        super().__init__(database)
+        self._delay = delay
+        self.before: Callable[[Sequence[Op]], BaseException | None] = lambda _ops: None
+        self.after: Callable[[Sequence[Op]], BaseException | None] = lambda _ops: None
+
+    async def write(self, ops: Sequence[Op]) -> list[Result]:
+        await asyncio.sleep(self._delay())
+        error = self.before(ops)
+        if error is not None:
+            raise error
+        results = await super().write(ops)
+        error = self.after(ops)
+        if error is not None:
+            raise error
+        await asyncio.sleep(self._delay())
+        return results
+
+
+class OneEngine:
+    """See the module docstring; ``seed`` decides ids and every delay."""
+
+    def __init__(
+        self,
+        *,
+        workflows: dict[str, Workflow],
+        activities: dict[str, Callable[[str | None], str | None]],
+        seed: int = 0,
+        database: MemoryDatabase | None = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        assert isinstance(self.loop, VirtualLoop)
+        self.random = random.Random(seed)
+        self.ids = SeededIds(seed)
+        self.workflows = workflows
+        self.activities = activities
+        self.database = database or MemoryDatabase(partitions=8)
+        self.workers: list[ToyWorker] = []
+        self._boot = 0
+
+    async def start(self, workers: int = 1) -> None:
+        """Boot the process and connect workers."""
+        self._boot += 1
+        clock = self.loop.wall_ns
+        self.store: SlowStore = SlowStore(self.database, delay=lambda: self.random.random() / 1e3)
+        store: Store = self.store
+        self.writer = GroupWriter(store, call_later=self.loop.call_later, now=self.loop.time)
+        self.dispatcher = Dispatcher(clock=clock, nonce=f"b{self._boot}-", leases=Leases(turn=30.0))
+        self.host = Host(
+            store,
+            writer=self.writer,
+            codecs={"toy": ToyCodec()},
+            ids=self.ids,
+            clock=clock,
+            limits=Limits(),
+            app_id="sim",
+            name=f"engine-{self._boot}",
+        )
+        self.host.work = self.dispatcher
+        self.operations = Operations(
+            self.host, store=store, writer=self.writer, ids=self.ids, clock=clock
+        )
+        await self.host.start()
+        self._sweep = self.loop.create_task(self.dispatcher.run())
+        for _ in range(workers):
+            self.connect()
+
+    def connect(self) -> ToyWorker:
+        """One more worker."""
+        worker = ToyWorker(
+            self.dispatcher,
+            workflows=self.workflows,
+            activities=self.activities,
+            later=self._later,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def _later(self, callback: Callable[[], None]) -> None:
+        self.loop.call_later(self.random.random() / 100, callback)
+
+    async def crash(self) -> None:
+        """SIGKILL."""
+        self._sweep.cancel()
+        for worker in self.workers:
+            worker.dead = True
+        self.host.abort()
+        await asyncio.sleep(0.01)
+
+    async def begin(self, name: str, given: str | None = None, instance_id: str = "") -> str:
+        """Start an instance; returns its id once it is durable."""
+        creation = start(
+            name=name,
+            instance_id=instance_id,
+            input=given,
+            now=self.loop.wall_ns(),
+            ids=self.ids,
+            limits=Limits(),
+        )
+        head = await self.operations.start(creation)
+        return head.instance_id
+
+    async def finish(self, instance_id: str, *, within: float = 3600.0) -> str | None:
+        """Wait for COMPLETED and return the output."""
+        async with asyncio.timeout(within):
+            head = await self.operations.wait(instance_id, end=True)
+        assert head.status is Status.COMPLETED, head
+        return head.output
+
+    @property
+    def effects(self) -> list[tuple[str, str]]:
+        """Every activity that any worker ever ran."""
+        return [effect for worker in self.workers for effect in worker.effects]
