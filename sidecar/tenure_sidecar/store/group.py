@@ -11,7 +11,7 @@ Three things delay a write, all of them bounded:
 
 * ``pace()`` seconds between the beginnings of two writes, while there is company to wait for;
 * ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along;
-* the present turn of the event loop, so that ops submitted together are written together.
+* the present turn of the event loop: ops submitted together are written together.
 
 An op can be withdrawn as long as it has not been handed to the store.
 
@@ -306,7 +306,7 @@ class GroupWriter:
         for ticket, outcome in zip(batch, outcomes, strict=True):
             try:
                 ticket.done(outcome)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a bug of the caller's
                 # The op is written all the same, and the others must hear of theirs.
                 _log.exception("callback of a store write failed", instance=ticket.instance_id)
         self._leave(len(batch))

@@ -17,12 +17,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
-from tenure_sidecar.engine.events import Event
+from tenure_sidecar.engine.events import Event, ExecutionRewound, Status
 from tenure_sidecar.engine.head import Head
 from tenure_sidecar.engine.turn import (
     RETENTION,
     START,
-    START_KEY,
     Creation,
     InboxItem,
     Message,
@@ -67,7 +66,7 @@ class _Record:
         self.timers: list[Timer] = []
 
     def put(self, item: InboxItem) -> Delivery:
-        if self.head.status.terminal:
+        if self.head.status.terminal and not takes_rewind(self.head.status, item):
             return Delivery.REFUSED
         if any(item.key == there.key for there in self.inbox):
             return Delivery.DUPLICATE
@@ -83,10 +82,8 @@ class _Record:
 
     @property
     def active(self) -> bool:
-        return (
-            not self.head.status.terminal
-            and (bool(self.inbox) or self.head.pending > 0)
-            and all(timer.kind != START for timer in self.timers)
+        return (bool(self.inbox) or (self.head.pending > 0 and not self.head.status.terminal)) and (
+            all(timer.kind != START for timer in self.timers)
         )
 
 
@@ -112,7 +109,7 @@ class MemoryDatabase:
         if before is not None:
             head = msgspec.structs.replace(head, generation=before.head.generation + 1)
         record = _Record(head, version=next(self.lives) * _VERSIONS_PER_LIFE, input=given)
-        record.put(InboxItem(START_KEY, creation.start))
+        record.put(creation.item)
         if creation.timer is not None:
             record.arm(msgspec.structs.replace(creation.timer, generation=head.generation))
         self.records[head.instance_id] = record
@@ -144,9 +141,15 @@ class MemoryDatabase:
     def spawn(self, creation: Creation) -> Created | Exists:
         """Create a child, or tell its parent that it cannot be."""
         there = self.records.get(creation.head.instance_id)
-        if there is None or there.head.status.terminal:
+        mine = there is not None and same_origin(there.head, creation.head)
+        rewinds = mine and creation.rewind is not None
+        if there is None or (
+            there.head.status.terminal and not (rewinds and there.head.status is Status.FAILED)
+        ):
             return self.insert(creation, creation.start.input)
-        if creation.rejection is not None and not same_origin(there.head, creation.head):
+        if there.head.status is Status.FAILED and creation.rewind is not None:
+            there.put(creation.rewind)
+        elif creation.rejection is not None and not mine:
             self.send(creation.rejection)
         return Exists(there.head)
 
@@ -154,6 +157,11 @@ class MemoryDatabase:
         """Put a message into its target's inbox."""
         record = self.records.get(message.target)
         return Delivery.MISSING if record is None else record.put(message.item)
+
+
+def takes_rewind(status: Status, item: InboxItem) -> bool:
+    """Whether ``item`` is the only one that an ended instance takes: a failed one is rewound."""
+    return status is Status.FAILED and isinstance(item.event, ExecutionRewound)
 
 
 def same_origin(there: Head, new: Head) -> bool:
@@ -200,7 +208,9 @@ class MemoryStore:
             self._tell(touched)
         return results
 
-    def _judge(self, op: Op) -> tuple[Result, Iterable[str]]:
+    def _judge(  # noqa: PLR0911 - one return for each outcome
+        self, op: Op
+    ) -> tuple[Result, Iterable[str]]:
         records = self.database.records
         match op:
             case Create():

@@ -1,0 +1,13 @@
+"""The schema's history: one module per version, applied in order, never edited once released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenure_sidecar.store.sqlite.migrations import m0001
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m0001.migrate,)
