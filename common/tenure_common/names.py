@@ -1,0 +1,44 @@
+"""Every name that the outside sees: ports, variables, labels, prefixes.
+
+A name that two processes must agree on stands here once.  Names of the wire protocol (RPC paths,
+metadata keys) belong to the protocol and stand with its codecs.
+"""
+
+from __future__ import annotations
+
+# Default ports.  50001 and 3500 are where Dapr SDKs look, 4001 is where Durable Task SDKs look.
+PORT_GRPC = 50001
+PORT_TASKHUB = 4001
+PORT_HTTP = 3500
+PORT_HEALTH = 3501
+PORT_PEERS = 50002
+PORT_GATEWAY = 8443
+PORT_WEBHOOK = 9443
+
+LOOPBACK = "127.0.0.1"
+
+# Settings: `TENURE_GRPC_PORT` for `--grpc-port`; `TENURE_CONFIG` names the file.
+VARIABLE_PREFIX = "TENURE_"
+VARIABLE_CONFIG = "TENURE_CONFIG"
+
+# What an app beside the engine finds in its environment, as under `dapr run`.
+APP_ID = "APP_ID"
+DAPR_GRPC_PORT = "DAPR_GRPC_PORT"
+DAPR_GRPC_ENDPOINT = "DAPR_GRPC_ENDPOINT"
+DAPR_HTTP_PORT = "DAPR_HTTP_PORT"
+DAPR_HTTP_ENDPOINT = "DAPR_HTTP_ENDPOINT"
+
+# Kubernetes.
+API_GROUP = "tenure.dev"
+API_VERSION = "v1alpha1"
+CATEGORY = "tenure"
+ANNOTATION_INJECT = "tenure.dev/inject"
+ANNOTATION_APP_ID = "tenure.dev/app-id"
+
+# Metrics of ours all begin with this.
+METRIC_PREFIX = "tenure_"
+
+
+def store_prefix(namespace: str, app_id: str) -> str:
+    """Prefix of all keys of one app in a shared store."""
+    return f"/tenure/{namespace}/{app_id}/"
