@@ -65,6 +65,18 @@ class BadCursorError(UsageError):
     code = "TN0005"
 
 
+class BadTurnError(UsageError):
+    """A worker's answer contradicts itself."""
+
+    code = "TN0007"
+
+
+class BadRerunError(UsageError):
+    """The instance or the event cannot be rerun from."""
+
+    code = "TN0008"
+
+
 class PortInUseError(TenureError):
     """A port that Tenure should listen on is taken."""
 
@@ -119,6 +131,18 @@ class StalledError(StateError):
     """The workflow is stalled."""
 
     code = "TN0106"
+
+
+class StaleTurnError(StateError):
+    """A worker's answer belongs to a state that the instance is not in any more."""
+
+    code = "TN0107"
+
+
+class NotFailedError(StateError):
+    """The operation needs an instance that has failed."""
+
+    code = "TN0108"
 
 
 class LimitError(TenureError):

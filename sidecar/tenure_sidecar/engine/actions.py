@@ -23,7 +23,7 @@ class _Action(msgspec.Struct, frozen=True):
     task_id: int
 
 
-class ScheduleTask(_Action):
+class ScheduleTask(_Action, frozen=True):
     """Run an activity.  ``task_execution_id`` is empty when the SDK does not choose one."""
 
     name: str
@@ -36,7 +36,7 @@ class ScheduleTask(_Action):
     target_app: str | None = None  # None or the own app; any other is refused
 
 
-class CreateTimer(_Action):
+class CreateTimer(_Action, frozen=True):
     """Wake the workflow at ``fire_at``."""
 
     fire_at: Instant
@@ -44,7 +44,7 @@ class CreateTimer(_Action):
     origin: TimerOrigin | None = None
 
 
-class CreateChild(_Action):
+class CreateChild(_Action, frozen=True):
     """Start a child workflow; an empty ``instance_id`` lets the engine choose."""
 
     name: str
@@ -58,7 +58,7 @@ class CreateChild(_Action):
     target_app: str | None = None
 
 
-class CreateDetached(_Action):
+class CreateDetached(_Action, frozen=True):
     """Start a workflow that nobody waits for."""
 
     name: str
@@ -72,7 +72,7 @@ class CreateDetached(_Action):
     target_app: str | None = None
 
 
-class SendEvent(_Action):
+class SendEvent(_Action, frozen=True):
     """Send an external event to another instance."""
 
     instance_id: str
@@ -80,7 +80,7 @@ class SendEvent(_Action):
     input: str | None = None
 
 
-class Complete(_Action):
+class Complete(_Action, frozen=True):
     """End this generation.  ``status`` is COMPLETED, FAILED, TERMINATED or CONTINUED_AS_NEW;
     for the last, ``result`` is the new input and ``carryover`` the events to keep."""
 
@@ -93,7 +93,7 @@ class Complete(_Action):
     tags: dict[str, str] = {}
 
 
-class Terminate(_Action):
+class Terminate(_Action, frozen=True):
     """Terminate another instance."""
 
     instance_id: str
@@ -101,17 +101,17 @@ class Terminate(_Action):
     recurse: bool = False
 
 
-class VersionNotAvailable(_Action):
+class VersionNotAvailable(_Action, frozen=True):
     """The worker has no code for the version that the history was made with."""
 
 
-class Rewind(_Action):
+class Rewind(_Action, frozen=True):
     """Replace the history (the worker's answer to ``ExecutionRewound``)."""
 
     history: tuple[Event, ...]
 
 
-class Unsupported(_Action):
+class Unsupported(_Action, frozen=True):
     """An action that this engine does not run; ``what`` names it for the error message."""
 
     what: str

@@ -79,7 +79,7 @@ class _Value(msgspec.Struct, frozen=True, array_like=True):
     """Base of the values inside events."""
 
 
-class TraceContext(_Value):
+class TraceContext(_Value, frozen=True):
     """W3C trace context: ``traceparent``, ``tracestate`` and the 16-hex-digit span id."""
 
     traceparent: str
@@ -87,7 +87,7 @@ class TraceContext(_Value):
     tracestate: str | None = None
 
 
-class Failure(_Value):
+class Failure(_Value, frozen=True):
     """Full details of an exception in app code; ``properties`` are serialized protobuf Values."""
 
     error_type: str
@@ -98,7 +98,7 @@ class Failure(_Value):
     properties: dict[str, bytes] = {}
 
 
-class Parent(_Value):
+class Parent(_Value, frozen=True):
     """The workflow that waits for this one, and under which task id."""
 
     instance_id: str
@@ -110,14 +110,14 @@ class Parent(_Value):
     namespace: str | None = None
 
 
-class VersionInfo(_Value):
+class VersionInfo(_Value, frozen=True):
     """What the worker reported of the code that ran a turn: its named version and patches."""
 
     name: str | None = None
     patches: tuple[str, ...] = ()
 
 
-class TimerOrigin(_Value):
+class TimerOrigin(_Value, frozen=True):
     """Why the SDK set a timer.  ``kind`` is one of the constants; ``value`` the event name, the
     task execution id or the first child's instance id (empty for a plain timer)."""
 
@@ -154,7 +154,7 @@ class _Created(msgspec.Struct, frozen=True, array_like=True, tag_field="k"):
         return self.task_id
 
 
-class ExecutionStarted(_Event, tag=3):
+class ExecutionStarted(_Event, tag=3, frozen=True):
     """The first real event of each generation."""
 
     instance_id: str
@@ -169,7 +169,7 @@ class ExecutionStarted(_Event, tag=3):
     tags: dict[str, str] = {}
 
 
-class ExecutionCompleted(_Created, tag=4):
+class ExecutionCompleted(_Created, tag=4, frozen=True):
     """The workflow ended; always the last event of a generation."""
 
     status: Status
@@ -177,14 +177,14 @@ class ExecutionCompleted(_Created, tag=4):
     failure: Failure | None = None
 
 
-class ExecutionTerminated(_Event, tag=5):
+class ExecutionTerminated(_Event, tag=5, frozen=True):
     """A terminate request was accepted."""
 
     output: str | None = None
     recurse: bool = False
 
 
-class TaskScheduled(_Created, tag=6):
+class TaskScheduled(_Created, tag=6, frozen=True):
     """An activity was scheduled.  ``task_execution_id`` is its idempotency key, constant over
     redeliveries and (Dapr) over retries."""
 
@@ -198,7 +198,7 @@ class TaskScheduled(_Created, tag=6):
     propagation: int | None = None
 
 
-class TaskCompleted(_Event, tag=7):
+class TaskCompleted(_Event, tag=7, frozen=True):
     """An activity returned ``result``."""
 
     task_id: int
@@ -206,7 +206,7 @@ class TaskCompleted(_Event, tag=7):
     task_execution_id: str = ""
 
 
-class TaskFailed(_Event, tag=8):
+class TaskFailed(_Event, tag=8, frozen=True):
     """An activity raised."""
 
     task_id: int
@@ -214,7 +214,7 @@ class TaskFailed(_Event, tag=8):
     task_execution_id: str = ""
 
 
-class ChildCreated(_Created, tag=9):
+class ChildCreated(_Created, tag=9, frozen=True):
     """A child workflow was created."""
 
     instance_id: str
@@ -228,21 +228,21 @@ class ChildCreated(_Created, tag=9):
     retry_parent: str | None = None
 
 
-class ChildCompleted(_Event, tag=10):
+class ChildCompleted(_Event, tag=10, frozen=True):
     """A child workflow returned ``result``."""
 
     task_id: int
     result: str | None = None
 
 
-class ChildFailed(_Event, tag=11):
+class ChildFailed(_Event, tag=11, frozen=True):
     """A child workflow failed, was terminated, or could not be created."""
 
     task_id: int
     failure: Failure
 
 
-class TimerCreated(_Created, tag=12):
+class TimerCreated(_Created, tag=12, frozen=True):
     """A durable timer was set for ``fire_at``."""
 
     fire_at: Instant
@@ -251,20 +251,20 @@ class TimerCreated(_Created, tag=12):
     rerun_parent: str | None = None
 
 
-class TimerFired(_Event, tag=13):
+class TimerFired(_Event, tag=13, frozen=True):
     """The timer with task id ``timer_id`` is due."""
 
     timer_id: int
     fire_at: Instant
 
 
-class WorkflowStarted(_Event, tag=14):
+class WorkflowStarted(_Event, tag=14, frozen=True):
     """Begins each turn (OrchestratorStarted); ``at`` drives the code's current time."""
 
     version: VersionInfo | None = None
 
 
-class EventSent(_Created, tag=16):
+class EventSent(_Created, tag=16, frozen=True):
     """The workflow sent an event to another instance."""
 
     instance_id: str
@@ -272,26 +272,26 @@ class EventSent(_Created, tag=16):
     input: str | None = None
 
 
-class EventRaised(_Event, tag=17):
+class EventRaised(_Event, tag=17, frozen=True):
     """An external event reached the workflow."""
 
     name: str
     input: str | None = None
 
 
-class ExecutionSuspended(_Event, tag=21):
+class ExecutionSuspended(_Event, tag=21, frozen=True):
     """The workflow was suspended."""
 
     reason: str | None = None
 
 
-class ExecutionResumed(_Event, tag=22):
+class ExecutionResumed(_Event, tag=22, frozen=True):
     """The workflow was resumed."""
 
     reason: str | None = None
 
 
-class ExecutionRewound(_Event, tag=30):
+class ExecutionRewound(_Event, tag=30, frozen=True):
     """The failed workflow was put back before its failures (Microsoft flavour)."""
 
     reason: str | None = None
@@ -305,14 +305,14 @@ class ExecutionRewound(_Event, tag=30):
     tags: dict[str, str] = {}
 
 
-class ExecutionStalled(_Event, tag=31):
+class ExecutionStalled(_Event, tag=31, frozen=True):
     """The turn could not run with the worker or the limits at hand."""
 
     reason: StallReason
     description: str | None = None
 
 
-class DetachedCreated(_Created, tag=32):
+class DetachedCreated(_Created, tag=32, frozen=True):
     """A workflow was started that nobody waits for."""
 
     instance_id: str

@@ -25,16 +25,19 @@ class InboxItem(msgspec.Struct, frozen=True, array_like=True):
 
     ``key`` is unique in the instance's inbox; engine messages use deterministic keys, so that a
     repeat is the same item.  ``execution_id``, when not empty, names the only execution that may
-    receive the event.
+    receive the event.  ``seed``, of a start item only, is the history that the new instance begins
+    with (rerun).  A ``WorkflowStarted`` as the event asks for a turn without a new event.
     """
 
     key: str
     event: Event
     execution_id: str = ""
+    seed: tuple[Event, ...] = ()
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """An inbox item for another instance; dropped when that instance is missing or terminal."""
+    """An inbox item for another instance; dropped when that instance is missing or terminal (but a
+    FAILED instance takes ``ExecutionRewound``)."""
 
     target: str
     item: InboxItem
@@ -54,17 +57,25 @@ class Timer(msgspec.Struct, frozen=True, array_like=True):
 class Creation(msgspec.Struct, frozen=True, array_like=True):
     """A new instance: its head (PENDING), its first event, and a timer when it starts later.
 
-    The store puts ``start`` into the new inbox under ``START_KEY``.
+    The store puts ``item`` (the start, under ``START_KEY``) into the new inbox.
 
     When a live instance holds the id already: nothing happens if it was created by the same parent,
     execution and task; otherwise ``rejection`` (if any) is delivered.  A terminal instance is
-    replaced, its generation counted on.
+    replaced, its generation counted on; but a FAILED one that was created by the same parent,
+    execution and task stays and gets ``rewind`` into its inbox, if there is a ``rewind``.
     """
 
     head: Head
     start: ExecutionStarted
     timer: Timer | None = None
     rejection: Message | None = None
+    rewind: InboxItem | None = None
+    seed: tuple[Event, ...] = ()
+
+    @property
+    def item(self) -> InboxItem:
+        """The first inbox item of the new instance."""
+        return InboxItem(START_KEY, self.start, seed=self.seed)
 
 
 class Turn(msgspec.Struct, frozen=True):

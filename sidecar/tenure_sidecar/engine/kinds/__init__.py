@@ -1,0 +1,1 @@
+"""One module per kind of action: how it changes the draft of a turn."""
