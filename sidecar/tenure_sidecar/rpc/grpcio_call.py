@@ -82,7 +82,7 @@ class _Seam:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the others must hear of it too
                 _log.exception("cancel callback failed")
 
 
@@ -210,7 +210,7 @@ class GrpcioStream(_Seam):
             self._on_ready = None
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the stream goes on
                 _log.exception("ready callback failed")
 
     def _drop(self) -> None:

@@ -5,6 +5,9 @@ and listens anywhere.  Methods are found by path in a generic handler that never
 ones are answered there, with their name.
 """
 
+# The stubs of grpc leave the types of messages open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 
     from tenure_sidecar.rpc.grpcio_call import Context
     from tenure_sidecar.rpc.transport import StreamHandler, TransportLimits, UnaryHandler
+
+    _GenericRpcHandler = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    _GenericRpcHandler = grpc.GenericRpcHandler
 
 _CLOSE_SECONDS = 1.0
 _STOPPING = "the engine is shutting down [TN0501]"
@@ -102,9 +109,7 @@ class GrpcioTransport:
 
     async def serve_unary(self, handler: UnaryHandler, request: bytes, context: Context) -> bytes:
         """One unary call, from grpc.aio."""
-        call = GrpcioCall(
-            request, context, loop=self._loop, max_send=self._limits.max_send_bytes
-        )
+        call = GrpcioCall(request, context, loop=self._loop, max_send=self._limits.max_send_bytes)
         self._open.add(call)
         try:
             if self._stopping:
@@ -112,17 +117,17 @@ class GrpcioTransport:
             else:
                 try:
                     handler(call)
-                except Exception as error:  # the call must end
+                except Exception as error:  # noqa: BLE001 - the call must end
                     fail(call, error)
             answer = await call.answer
-            if isinstance(answer, tuple):
-                await context.abort(grpc.StatusCode[answer[0]], answer[1])
-            return answer
         except asyncio.CancelledError:
             call.cancelled()
             raise
         finally:
             self._leave(call)
+        if isinstance(answer, tuple):
+            await context.abort(grpc.StatusCode[answer[0]], answer[1])
+        return answer
 
     async def serve_stream(self, handler: StreamHandler, request: bytes, context: Context) -> None:
         """One server-streaming call, from grpc.aio."""
@@ -136,7 +141,7 @@ class GrpcioTransport:
             else:
                 try:
                     handler(stream)
-                except Exception as error:  # the call must end
+                except Exception as error:  # noqa: BLE001 - the call must end
                     fail(stream, error)
             await stream.run()
         except asyncio.CancelledError:
@@ -167,7 +172,7 @@ async def _unknown(path: str, _request: bytes, context: Context) -> bytes:
     )
 
 
-class _Router(grpc.GenericRpcHandler):
+class _Router(_GenericRpcHandler):
     """Every method of the server."""
 
     def __init__(self, transport: GrpcioTransport) -> None:

@@ -5,9 +5,10 @@ One thread here waits for whatever they have ready, and hands the whole batch to
 one wake-up; while the loop has not come round, more batches just join the queue.  The loop makes a
 ``NativeCall`` of each event and runs its handler; answers go straight back to Rust.
 
-The library has no TLS and, what weighs more, no limit on a request before it is read: a message over
-the limit is refused, but only when all of it is in memory (decompressed, too).  So it listens on
-loopback addresses only, where clients are the app itself; elsewhere ``grpcio`` serves.  ADR 0002.
+The library has no TLS and, what weighs more, no limit on a request before it is read: a message
+over the limit is refused, but only when all of it is in memory (decompressed, too).  So it listens
+on loopback addresses only, where clients are the app itself; elsewhere ``grpcio`` serves (see ADR
+0002).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
-from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
+from pygrpc_native import NativeGrpcFront
 
 from tenure_common.errors import BadSettingError
 from tenure_sidecar.rpc.native_call import Desk, NativeCall, NativeStream
@@ -28,6 +29,8 @@ from tenure_sidecar.rpc.transport import STATUS, too_large, unary_and_stream_pat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pygrpc_native._native import DetailedEvent  # exists in its stub only
 
     from tenure_sidecar.rpc.transport import StreamHandler, TransportLimits, UnaryHandler
 
@@ -127,7 +130,7 @@ class _Listener:
         self._loop = loop
         self._desk = Desk(front, loop=loop, limits=limits)
         self._max_receive = limits.max_receive_bytes
-        self._batches: deque[list[tuple[object, ...]]] = deque()
+        self._batches: deque[list[DetailedEvent]] = deque()
         self._woken = False
         self._stopping = False
         self._idle = asyncio.Event()
@@ -169,13 +172,13 @@ class _Listener:
         while batches:
             self._handle(batches.popleft())
 
-    def _handle(self, batch: list[tuple[object, ...]]) -> None:
+    def _handle(self, batch: list[DetailedEvent]) -> None:
         desk = self._desk
         calls = desk.open
         unary = self._unary
         first_stream = len(unary)
-        for kind, call_id, method, payload, _, details in batch:
-            if kind == EVENT_CANCEL:
+        for _, call_id, method, payload, _, details in batch:
+            if payload is None or details is None:  # a cancellation
                 desk.cancel(call_id)
                 continue
             if self._stopping:
@@ -186,17 +189,15 @@ class _Listener:
                 desk.fail(call_id, STATUS["RESOURCE_EXHAUSTED"], text)
                 continue
             call: NativeCall | NativeStream
-            if method < first_stream:
-                call = NativeCall(desk, call_id, payload, details)
-                handler = unary[method]
-            else:
-                call = NativeStream(desk, call_id, payload, details)
-                handler = self._streams[method - first_stream]
-            calls[call_id] = call
             try:
-                handler(call)
-            except Exception as error:  # the call must end, and the next one be served
-                fail(call, error)
+                if method < first_stream:
+                    call = calls[call_id] = NativeCall(desk, call_id, payload, details)
+                    unary[method](call)
+                else:
+                    call = calls[call_id] = NativeStream(desk, call_id, payload, details)
+                    self._streams[method - first_stream](call)
+            except Exception as error:  # noqa: BLE001 - the call must end, the next be served
+                fail(calls[call_id], error)
 
     async def stop(self, grace: float) -> None:
         """See ``NativeTransport.stop``."""

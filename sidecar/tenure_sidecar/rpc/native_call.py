@@ -2,8 +2,8 @@
 
 The Rust side (``NativeGrpcFront``) knows a call by its id and takes answers by id from any thread.
 What is here runs on the loop's thread only, so there are no locks: ``Desk.open`` holds every call
-that is not answered, and whoever takes a call out of it (an answer, a cancel, the end of the server)
-is the only one who ends it.
+that is not answered, and whoever takes a call out of it (an answer, a cancel, the server's end) is
+the only one who ends it.
 
 The front queues eight or so messages of a stream and then says FULL, without a way to learn when
 there is room again.  So each stream has a small queue of its own behind that, and while any of them
@@ -180,7 +180,7 @@ class _Ended:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the others must hear of it too
                 _log.exception("cancel callback failed")
 
 
@@ -284,7 +284,7 @@ class NativeStream(_Ended):
             self._on_ready = None
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001 - other streams wait behind it
                 _log.exception("ready callback failed")
 
     def cancelled(self) -> None:

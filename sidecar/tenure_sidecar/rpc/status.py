@@ -1,7 +1,7 @@
 """Errors as gRPC statuses.
 
-Client errors keep the exact texts that SDKs match on (``no such instance exists`` and others) as the
-start of the message; the code of the error page follows in brackets.
+Client errors keep the exact texts that SDKs match on (``no such instance exists`` and others) as
+the start of the message; the code of the error page follows in brackets.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import structlog
 from tenure_common.errors import TenureError
 
 if TYPE_CHECKING:
-    from tenure_sidecar.rpc.transport import Call
+    from tenure_sidecar.rpc.transport import Call, Stream
 
 _log = structlog.get_logger(__name__)
 
 
-def fail(call: Call, error: BaseException) -> None:
+def fail(call: Call | Stream, error: BaseException) -> None:
     """End the call with the status that the error stands for."""
     if isinstance(error, TenureError):
         call.fail(error.grpc, f"{error.message} [{error.code}]")

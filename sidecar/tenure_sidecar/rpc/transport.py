@@ -52,20 +52,32 @@ class Call(Protocol):
     second one, or one after the client went away, is ignored."""
 
     @property
-    def request(self) -> bytes: ...
+    def request(self) -> bytes:
+        """The request message."""
+        ...
+
     @property
     def metadata(self) -> Metadata:
         """Request headers, lower-case keys; ``-bin`` values are bytes."""
         ...
 
     @property
-    def peer(self) -> str: ...
-    @property
-    def time_remaining(self) -> float | None:
-        """Seconds until the client's deadline when the call arrived; None = no deadline."""
+    def peer(self) -> str:
+        """The client's address as gRPC writes it (``ipv4:127.0.0.1:40000``)."""
         ...
 
-    def reply(self, response: bytes) -> None: ...
+    @property
+    def time_remaining(self) -> float | None:
+        """Seconds until the client's deadline when the call arrived; None = no deadline.
+
+        Nobody has to watch it: when it passes, ``on_cancel`` calls back.
+        """
+        ...
+
+    def reply(self, response: bytes) -> None:
+        """Answer with OK; with RESOURCE_EXHAUSTED when it is over ``max_send_bytes``."""
+        ...
+
     def fail(self, code: str, message: str) -> None:
         """End with the gRPC status ``code`` (its name, e.g. NOT_FOUND)."""
         ...
@@ -79,13 +91,25 @@ class Stream(Protocol):
     """One server-streaming request."""
 
     @property
-    def request(self) -> bytes: ...
+    def request(self) -> bytes:
+        """The request message."""
+        ...
+
     @property
-    def metadata(self) -> Metadata: ...
+    def metadata(self) -> Metadata:
+        """Request headers, as ``Call.metadata``."""
+        ...
+
     @property
-    def peer(self) -> str: ...
+    def peer(self) -> str:
+        """The client's address, as ``Call.peer``."""
+        ...
+
     @property
-    def time_remaining(self) -> float | None: ...
+    def time_remaining(self) -> float | None:
+        """As ``Call.time_remaining``."""
+        ...
+
     def send(self, message: bytes) -> Sent:
         """Queue one message; never blocks.  The queue is bounded (FULL).
 
