@@ -16,10 +16,11 @@ Three things delay a write, all of them bounded:
 An op can be withdrawn as long as it has not been handed to the store.
 
 An error of ``Store.write`` goes to every op of that write: it is the caller who knows whether an op
-may be repeated (``OutcomeUnknownError``: read the commit id).  The exception is an op submitted with
-``hold=True`` when the store says that nothing changed (full, not reachable): it keeps its place and
-is written when the store takes it, with growing pauses in between.  So work that is done waits for
-room instead of being done again.
+may be repeated (``OutcomeUnknownError``: read the commit id).  The exception is an op submitted
+with ``hold=True`` when the store says that nothing changed (full, not reachable): it keeps its
+place and is written when the store takes it, with growing pauses in between.  So work that is done
+waits for room instead of being done again.  ``drain`` ends the waiting: held ops are tried once
+more, and then fail.
 
 Time comes in as ``now`` and ``call_later``; everything runs on one event loop.
 """
@@ -203,7 +204,7 @@ class GroupWriter:
         return True
 
     async def drain(self) -> None:
-        """Wait until every op is written, without lingering or pacing; ops may still be added."""
+        """Wait until every op is written or has failed, without lingering, pacing or holding."""
         self._draining += 1
         try:
             self._arm()
@@ -251,8 +252,7 @@ class GroupWriter:
         if not self._draining:
             if not self._urgent:
                 at = self._ready[0].since + self._linger
-            at = max(at, self._begun + self._pace(), now)
-        at = max(at, self._pause_until)
+            at = max(at, self._begun + self._pace(), self._pause_until)
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -313,6 +313,8 @@ class GroupWriter:
 
     def _hold(self, batch: list[Ticket], error: TenureError) -> list[Ticket]:
         """Put the ops that can wait back to where they were; returns the others."""
+        if self._draining:
+            return batch
         self._refusals += 1
         pause = min(_PAUSE_MIN * 2.0 ** min(self._refusals - 1, 10), _PAUSE_MAX)
         self._pause_until = self._now() + pause

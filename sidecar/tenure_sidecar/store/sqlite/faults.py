@@ -20,7 +20,6 @@ from tenure_common.errors import (
     StoreCorruptError,
     StoreError,
     StoreFullError,
-    StoreLockedError,
     StoreUnavailableError,
 )
 
@@ -61,8 +60,9 @@ def translate(error: sqlite3.Error, path: Path, *, committing: bool = False) -> 
             "restore a backup, or move the file away to start anew"
         )
     if code in _BUSY:
-        return StoreLockedError(
-            f"another program keeps a lock on '{path}': {detail}; close it (a database browser?)"
+        return StoreUnavailableError(
+            f"another program keeps a lock on '{path}': {detail}; nothing was changed; close that "
+            "program (a database browser?)"
         )
     if committing:
         return OutcomeUnknownError(
