@@ -1,0 +1,278 @@
+"""Runs the layers of tests, cheapest first, and adds the results up.
+
+A layer is data: what it shows, the programs that it needs beside Python, its steps, and a limit
+that turns a hang into a failure with a name.  A layer whose program is missing fails and says what
+to install; it is never skipped.  To leave layers out, name the others:
+``python tests/run.py lint unit``.
+
+A step is a check (one thing that passes or fails) or a pytest run (as many as it has tests).  With
+CI=true a skipped test is a failure too.  The last line is the sum: ``N passed, N failed``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+SMALLEST_ENGINE_COVERAGE = 95
+ENDED_AT_LIMIT = 124
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program that must be on the machine."""
+
+    program: str
+    name: str
+    least: int = 0  # major version; 0 = any
+    version: Sequence[str] = ()  # prints the version, when there is a least one
+
+    def missing(self) -> str | None:
+        """What is wrong, None when it is there."""
+        path = shutil.which(self.program)
+        wanted = f"{self.name} >= {self.least}" if self.least else self.name
+        if path is None:
+            return f"{self.program} not found: install {wanted}"
+        if not self.least:
+            return None
+        ran = subprocess.run([path, *self.version], capture_output=True, text=True, check=False)  # noqa: S603
+        found = re.search(r"(\d+)", ran.stdout + ran.stderr)
+        if found is None or int(found[1]) < self.least:
+            shown = found[0] if found else "of an unknown version"
+            return f"{self.program} is {shown}: install {wanted}"
+        return None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command that passes or fails."""
+
+    name: str
+    command: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Tests:
+    """One pytest run."""
+
+    name: str
+    arguments: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; ``limit`` in seconds for each of its steps."""
+
+    name: str
+    shows: str
+    steps: Sequence[Check | Tests]
+    needs: Sequence[Need] = ()
+    limit: int = 300
+
+
+@dataclass
+class Result:
+    """What a layer came to."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list[str])
+
+
+NODE = Need("node", "Node.js", 20, ("--version",))
+NPM = Need("npm", "npm (it comes with Node.js)")
+JAVA = Need("java", "a JDK", 17, ("-version",))
+JAVAC = Need("javac", "a JDK (a JRE has no compiler)")
+MAVEN = Need("mvn", "Apache Maven", 3, ("--version",))
+
+LAYERS = (
+    Layer(
+        "lint",
+        "style, spelling, who imports whom, the lock",
+        (
+            Check("ruff check", ("ruff", "check", ".")),
+            Check("ruff format", ("ruff", "format", "--check", ".")),
+            Check("codespell", ("codespell",)),
+            Check("import-linter", ("lint-imports",)),
+            Check("lock", ("python", "requirements/lock.py", "--check")),
+        ),
+    ),
+    Layer(
+        "types",
+        "mypy strict and pyright strict",
+        (Check("mypy", ("mypy",)), Check("pyright", ("pyright",))),
+    ),
+    Layer(
+        "unit",
+        "each module on its own; the engine covered to the percentage that is promised",
+        (
+            Tests("unit tests", ("tests/unit", "--cov=tenure_sidecar.engine", "--cov-report=")),
+            Tests(
+                "property tests",
+                ("tests/property", "--cov=tenure_sidecar.engine", "--cov-report=", "--cov-append"),
+            ),
+            Check(
+                "coverage of the engine",
+                ("coverage", "report", f"--fail-under={SMALLEST_ENGINE_COVERAGE}"),
+            ),
+        ),
+    ),
+    Layer(
+        "integration",
+        "stores on real files, servers on real sockets, the engine as a process",
+        (Tests("integration tests", ("tests/integration",)),),
+    ),
+    Layer(
+        "conformance",
+        "the released SDKs, unmodified, against the engine",
+        (Tests("conformance tests", ("tests/conformance",)),),
+        needs=(NODE, NPM, JAVA, JAVAC, MAVEN),
+        limit=900,
+    ),
+    Layer(
+        "crash",
+        "SIGKILL under load with a stock SDK app: nothing lost, stuck or counted twice",
+        (Tests("crash tests", ("tests/cluster",)),),
+        limit=600,
+    ),
+)
+
+
+def say(text: str = "") -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def run(command: Sequence[str], limit: int) -> int:
+    """Run a program of the environment; 124 when it had to be ended at its limit."""
+    program = BIN / command[0]
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    process = subprocess.Popen(  # noqa: S603 - our own commands
+        [str(program), *command[1:]], cwd=ROOT, env=env, start_new_session=True
+    )
+    try:
+        return process.wait(timeout=limit)
+    except subprocess.TimeoutExpired:
+        return ENDED_AT_LIMIT
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def count(report: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped in a JUnit file; a missing file is one failure."""
+    if not report.exists():
+        return 0, 1, 0
+    total = failed = skipped = 0
+    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it
+        total += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return max(0, total - failed - skipped), failed, skipped
+
+
+def run_check(check: Check, layer: Layer, result: Result) -> None:
+    """Run one check and add it to ``result``."""
+    say(f"--> {check.name}")
+    code = run(check.command, layer.limit)
+    if code == 0:
+        result.passed += 1
+    else:
+        result.failed += 1
+        result.problems.append(_why(check.name, code, layer.limit))
+
+
+def run_tests(tests: Tests, layer: Layer, result: Result, *, strict: bool) -> None:
+    """Run pytest and add its counts to ``result``."""
+    say(f"--> {tests.name}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        code = run(("pytest", "-q", f"--junitxml={report}", *tests.arguments), layer.limit)
+        passed, failed, skipped = count(report)
+    if strict and skipped:
+        result.problems.append(f"{tests.name}: {skipped} skipped, and CI=true allows none")
+        failed, skipped = failed + skipped, 0
+    if code != 0 and not failed:
+        failed = 1  # nothing collected, an error at the end, or the limit
+    if failed:
+        result.problems.append(_why(tests.name, code, layer.limit))
+    result.passed += passed
+    result.failed += failed
+    result.skipped += skipped
+
+
+def _why(name: str, code: int, limit: int) -> str:
+    return f"{name}: not done after {limit} s" if code == ENDED_AT_LIMIT else f"{name}: failed"
+
+
+def run_layer(layer: Layer, *, strict: bool) -> Result:
+    """Run one layer; missing programs fail it before it starts."""
+    result = Result(layer.name)
+    needs = ", ".join(need.program for need in layer.needs) or "nothing but Python"
+    say(f"\n==> {layer.name}: {layer.shows} (needs {needs})")
+    began = time.monotonic()
+    missing = [text for need in layer.needs if (text := need.missing())]
+    if missing:
+        result.failed += 1
+        result.problems += missing
+        for text in missing:
+            say(f"    {text}")
+    else:
+        for step in layer.steps:
+            if isinstance(step, Check):
+                run_check(step, layer, result)
+            else:
+                run_tests(step, layer, result, strict=strict)
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def table(results: Sequence[Result]) -> str:
+    """The results, one layer a line, what failed below it."""
+    lines = [f"{'layer':<12} {'result':<6} {'passed':>7} {'failed':>7} {'skipped':>8} {'time':>8}"]
+    for result in results:
+        word = "FAILED" if result.failed else "ok"
+        lines.append(
+            f"{result.name:<12} {word:<6} {result.passed:>7} {result.failed:>7} "
+            f"{result.skipped:>8} {result.seconds:>6.0f} s"
+        )
+        lines += [f"{'':<12} {problem}" for problem in result.problems]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the named layers, or all; 0 when everything passed."""
+    names = [layer.name for layer in LAYERS]
+    unknown = [name for name in argv if name not in names]
+    if unknown:
+        say(f"no layer {', '.join(unknown)}; there are: {' '.join(names)}")
+        return 2
+    strict = env.get("CI", "").lower() in {"1", "true"}
+    chosen = [layer for layer in LAYERS if not argv or layer.name in argv]
+    say(f"Running {len(chosen)} of {len(LAYERS)} layers: {', '.join(one.name for one in chosen)}")
+    results = [run_layer(layer, strict=strict) for layer in chosen]
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    say(f"\n{table(results)}\n")
+    say(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
