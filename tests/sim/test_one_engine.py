@@ -236,7 +236,7 @@ async def begin_anyway(one: OneEngine, name: str, given: str, instance_id: str) 
             await asyncio_sleep(0.05)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(40))
 def test_store_faults_and_crashes(seed: int) -> None:
     """Everything at once: writes fail, workers die, the process dies five times."""
 

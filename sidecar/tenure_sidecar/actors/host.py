@@ -19,6 +19,7 @@ import structlog
 from tenure_common.errors import (
     InstanceExistsError,
     NotOwnerError,
+    OutcomeUnknownError,
     ShuttingDownError,
     TenureError,
 )
@@ -55,6 +56,7 @@ _IDLE_BYTES = 1 << 20  # an idle instance with a longer history is not kept
 _RESIDENT_MAX = 20_000  # more runnable instances than this wait in the store, by id
 _LOADS_MAX = 32  # loads at a time
 _ACTIVE_PAGE = 1_000
+_REFRESH = 0.05  # seconds until an instance looks again for what it may have missed
 _RELOAD_MIN = 3  # failures counted against an instance whose store failed: sets the first back-off
 
 _log = structlog.get_logger(__name__)
@@ -332,6 +334,12 @@ class Host:
         if instance.closed:
             return
         self._forget(instance)
+        # Turns computed on top of this one must not be written: the next copy may come to the same
+        # version by another way, and their versions would match.
+        commits, instance.commits = instance.commits, deque()
+        for ticket, fail in commits:
+            if ticket.cancel():
+                fail(reason)
         failures = self._failures.get(instance.id, _RELOAD_MIN - 1) + 1
         self._failures[instance.id] = failures
         pause = backoff(failures)
@@ -364,10 +372,14 @@ class Host:
                 done(result, None)
                 self._adopt(result, op.creation, op.input)
             elif isinstance(result, Exists):
+                # A repeated start sees to it that the first one is not forgotten.
+                self.wake(instance_id)
                 # The text is matched by SDKs.
                 message = f"an active workflow with ID '{instance_id}' already exists"
                 done(None, InstanceExistsError(message))
             elif isinstance(result, BaseException):
+                if isinstance(result, OutcomeUnknownError):
+                    self._loop.call_later(_REFRESH, self.refresh, instance_id)
                 done(None, result)
 
         self._writer.submit(op, written, instance_id=instance_id)
@@ -381,6 +393,10 @@ class Host:
             elif result in (Delivery.DELIVERED, Delivery.DUPLICATE):
                 self._failures.pop(instance.id, None)
                 instance.delivered(entry, None)
+                if instance.closed:
+                    # The copy was dropped meanwhile; the one that took its place may have been
+                    # read before this row was written.
+                    self.inform(instance.id, entry.item)
             else:
                 message = f"'{instance.id}' took no more messages ({result})"
                 instance.delivered(entry, NotOwnerError(message))
@@ -399,6 +415,8 @@ class Host:
         """Write a turn."""
 
         def written(result: Result | BaseException) -> None:
+            if instance.commits:
+                instance.commits.popleft()
             if isinstance(result, Committed):
                 self._failures.pop(instance.id, None)
                 instance.committed(op.turn, result, ack, consumed)
@@ -412,9 +430,12 @@ class Host:
                 ack(None if isinstance(error, NotOwnerError) else error)
             for entry in consumed:
                 entry.tell(error)
+            if isinstance(error, OutcomeUnknownError):
+                self._refresh_targets(op.turn)
             self.drop(instance, error)
 
-        self._writer.submit(op, written, instance_id=instance.id, hold=True)
+        ticket = self._writer.submit(op, written, instance_id=instance.id, hold=True)
+        instance.commits.append((ticket, written))
 
     def after_commit(self, instance: Instance, turn: Turn, result: Committed) -> None:
         """The effects of a durable turn on everything but its own activities."""
@@ -432,6 +453,44 @@ class Host:
         if head.status.terminal:
             self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
         self.waiters.changed(head)
+
+    def _refresh_targets(self, turn: Turn) -> None:
+        """The turn may be durable: whoever it was to wake must look for himself."""
+        targets = [creation.head.instance_id for creation in turn.creations]
+        targets += [message.target for message in turn.messages]
+        for target in dict.fromkeys(targets):
+            self._loop.call_later(_REFRESH, self.refresh, target)
+
+    def refresh(self, instance_id: str) -> None:
+        """Look whether the store has inbox rows that the resident copy does not know."""
+        if self._stopping:
+            return
+        instance = self._residents.get(instance_id)
+        if instance is None:
+            self.wake(instance_id)
+        else:
+            self._spawn(self._refresh(instance), name="refresh")
+
+    async def _refresh(self, instance: Instance) -> None:
+        while not instance.closed:
+            version = instance.version
+            if instance.ahead == 0:
+                try:
+                    loaded = await self.store.load(instance.id)
+                except TenureError:
+                    loaded = None
+                # Only a snapshot of just the copy's own state may be merged: in an older one there
+                # are rows that the copy has consumed since.
+                if (
+                    loaded is not None
+                    and instance.ahead == 0
+                    and loaded.version == version == instance.version
+                ):
+                    for item in loaded.inbox:
+                        if item.key not in instance.keys:
+                            instance.receive(item, durable=True)
+                    return
+            await asyncio.sleep(_REFRESH)
 
     def purged(self, instance_id: str) -> None:
         """Everything of the instance was deleted."""

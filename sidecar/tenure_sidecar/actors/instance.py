@@ -19,6 +19,7 @@ The instance does no I/O: it calls its ``Host``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.events import Event, TaskScheduled
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.state import State
-    from tenure_sidecar.store.group import Ticket
+    from tenure_sidecar.store.group import Done, Ticket
     from tenure_sidecar.store.port import Committed, Fence
     from tenure_sidecar.wire.codec import Codec
 
@@ -99,6 +100,7 @@ class Instance:
         "ahead",
         "batch",
         "closed",
+        "commits",
         "control",
         "durable",
         "failures",
@@ -142,6 +144,7 @@ class Instance:
         self.control = False  # the inbox holds something the engine decides alone
         self.writes = 0  # commits and deliveries under way
         self.ahead = 0  # commits under way
+        self.commits: deque[tuple[Ticket, Done]] = deque()  # the same, in order, to take them back
         self.failures = 0  # redeliveries of the present turn
         self.closed = False
         self.sticky: object | None = None  # the stream that ran the last turn

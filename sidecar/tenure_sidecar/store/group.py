@@ -34,7 +34,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from tenure_common.errors import StoreFullError, StoreUnavailableError, TenureError
+from tenure_common.errors import (
+    OutcomeUnknownError,
+    StoreFullError,
+    StoreUnavailableError,
+    TenureError,
+)
 from tenure_sidecar.store.port import Commit, Create, Deliver
 
 if TYPE_CHECKING:
@@ -289,7 +294,7 @@ class GroupWriter:
         try:
             outcomes = await self._store.write([ticket.op for ticket in batch])
             self._refusals = 0
-        except (StoreFullError, StoreUnavailableError) as error:
+        except (StoreFullError, StoreUnavailableError, OutcomeUnknownError) as error:
             self.failed += 1
             batch = self._hold(batch, error)
             outcomes = [error] * len(batch)
@@ -320,12 +325,15 @@ class GroupWriter:
         self._pause_until = self._now() + pause
         if self._refusals == 1:
             _log.warning("the store takes no writes, holding them", error=str(error))
-        held = [ticket for ticket in batch if ticket.hold]
+        # A delivery may be repeated even when nobody knows whether it happened: its key makes it
+        # the same row, and nothing of its instance is written in between.
+        unknown = isinstance(error, OutcomeUnknownError)
+        held = [t for t in batch if t.hold and (not unknown or isinstance(t.op, Deliver))]
         for ticket in reversed(held):
             ticket.state = _QUEUED
             self._ready.appendleft(ticket)
             self._urgent += ticket.urgent
-        return [ticket for ticket in batch if not ticket.hold]
+        return [ticket for ticket in batch if ticket.state != _QUEUED]
 
 
 def rough_size(op: Op) -> int:
