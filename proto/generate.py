@@ -1,0 +1,94 @@
+"""Generates the Python modules of proto/*.proto, or checks that they are what the sources say.
+
+::
+
+    uv run --no-project --with grpcio-tools==1.72.1 python proto/generate.py
+    python proto/generate.py --check            # any grpcio-tools
+
+Generated code refuses a protobuf runtime that is older than its compiler, so it is always made with
+protoc 30 (grpcio-tools 1.72), the first whose output wants protobuf 6.30.  ``--check`` compares
+descriptors, not text, and so can be done by any later compiler.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import grpc_tools
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "proto"
+PACKAGE = "tenure_sidecar/wire/_generated"
+NAMES = ("common", "dapr", "microsoft", "runtime")
+COMPILER = "6.30.0"  # what the generated modules must say they were made by
+
+
+def compile_(*args: str) -> None:
+    """Run protoc on all sources.  Raises: SystemExit with protoc's complaint printed."""
+    well_known = Path(grpc_tools.__file__).parent / "_proto"
+    command = ["protoc", f"-I{PACKAGE}={SOURCES}", f"-I{well_known}", *args]
+    if protoc.main([*command, *(f"{PACKAGE}/{name}.proto" for name in NAMES)]) != 0:
+        raise SystemExit(1)
+
+
+def generate() -> None:
+    """Write the modules and their type stubs into the sidecar's package."""
+    out = ROOT / "sidecar"
+    compile_(f"--python_out={out}", f"--pyi_out={out}")
+    for name in NAMES:
+        module = out / PACKAGE / f"{name}_pb2.py"
+        made_by = f"# Protobuf Python Version: {COMPILER}"
+        if made_by not in module.read_text():
+            module.unlink()
+            raise SystemExit(f"{module.name} was not made by protobuf {COMPILER}: see --help")
+
+
+def descriptors() -> dict[str, FileDescriptorProto]:
+    """What the sources say, by name of the source."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "set.binpb"
+        compile_(f"--descriptor_set_out={out}")
+        files = FileDescriptorSet.FromString(out.read_bytes()).file
+    return {Path(file.name).stem: file for file in files}
+
+
+def stale() -> list[str]:
+    """Names of sources that the generated modules do not agree with."""
+    from importlib import import_module
+
+    sys.path.insert(0, str(ROOT / "sidecar"))
+    found = []
+    for name, wanted in descriptors().items():
+        module = import_module(f"{PACKAGE.replace('/', '.')}.{name}_pb2")
+        actual = FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
+        for message in wanted.message_type:
+            _drop_json_names(message)
+        if wanted != actual:
+            found.append(name)
+    return found
+
+
+def _drop_json_names(message: DescriptorProto) -> None:
+    """Remove what a descriptor set spells out and a generated module leaves to the runtime."""
+    for field in message.field:
+        field.ClearField("json_name")
+    for nested in message.nested_type:
+        _drop_json_names(nested)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        if names := stale():
+            raise SystemExit(f"generate again, the sources changed: {', '.join(names)}")
+    elif sys.argv[1:]:
+        raise SystemExit(__doc__)
+    else:
+        generate()
