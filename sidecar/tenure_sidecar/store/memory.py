@@ -298,7 +298,7 @@ class MemoryStore:
             after = last.value, last.instance_id
             found = [h for h in found if (key(h) < after if backward else key(h) > after)]
         page = tuple(found[:limit])
-        return Page(page, pack_cursor(query, page[-1]) if len(found) > limit else None)
+        return Page(page, pack_cursor(query, page[-1]) if 0 < limit < len(found) else None)
 
     async def count(self, query: Query) -> int:
         """See ``Store.count``."""
