@@ -37,6 +37,21 @@ class TenureError(Exception):
         """The message alone."""
         return str(self.args[0]) if self.args else (self.__doc__ or "").strip()
 
+    @property
+    def details(self) -> dict[str, str]:
+        """Facts for programs (``field``, ``instanceId``, ...): the second argument, if any."""
+        return dict(self.args[1]) if len(self.args) > 1 else {}
+
+
+def by_code(code: str) -> type[TenureError]:
+    """The class with that code; ``TenureError`` itself for a code of another version."""
+    classes = [TenureError]
+    for cls in classes:
+        if cls.code == code:
+            return cls
+        classes.extend(cls.__subclasses__())
+    return TenureError
+
 
 class UsageError(TenureError):
     """The command, a flag, a setting or a request is wrong."""
@@ -81,7 +96,7 @@ class PortInUseError(TenureError):
     """A port that Tenure should listen on is taken."""
 
     code = "TN0006"
-    exit = 3
+    exit = 5
 
 
 class StateError(TenureError):
@@ -90,6 +105,7 @@ class StateError(TenureError):
     code = "TN0100"
     grpc = "FAILED_PRECONDITION"
     http = 409
+    exit = 4
 
 
 class NoSuchInstanceError(StateError):
@@ -98,6 +114,7 @@ class NoSuchInstanceError(StateError):
     code = "TN0101"
     grpc = "NOT_FOUND"
     http = 404
+    exit = 3
 
 
 class InstanceExistsError(StateError):
@@ -125,6 +142,7 @@ class NoSuchEventError(StateError):
     code = "TN0105"
     grpc = "NOT_FOUND"
     http = 404
+    exit = 3
 
 
 class StalledError(StateError):
@@ -143,6 +161,30 @@ class NotFailedError(StateError):
     """The operation needs an instance that has failed."""
 
     code = "TN0108"
+
+
+class NoSuchAppError(StateError):
+    """This server does not serve that app."""
+
+    code = "TN0109"
+    grpc = "NOT_FOUND"
+    http = 404
+    exit = 3
+
+
+class NoSuchJobError(StateError):
+    """There is no bulk job with that id."""
+
+    code = "TN0110"
+    grpc = "NOT_FOUND"
+    http = 404
+    exit = 3
+
+
+class RequestKeyReusedError(StateError):
+    """The request key was used for another request."""
+
+    code = "TN0111"
 
 
 class LimitError(TenureError):
@@ -180,7 +222,7 @@ class StoreError(TenureError):
     code = "TN0400"
     grpc = "UNAVAILABLE"
     http = 503
-    exit = 4
+    exit = 5
 
 
 class StoreLockedError(StoreError):
@@ -229,6 +271,7 @@ class TransportError(TenureError):
     code = "TN0500"
     grpc = "UNAVAILABLE"
     http = 503
+    exit = 5
 
 
 class ShuttingDownError(TransportError):
