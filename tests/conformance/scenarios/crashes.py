@@ -1,0 +1,76 @@
+"""The engine's end in the middle of work, as an app sees it."""
+
+from __future__ import annotations
+
+from conformance.program import (
+    activity,
+    call,
+    child,
+    do,
+    event,
+    give,
+    loop,
+    task,
+    timer,
+    var,
+    wait_all,
+)
+from conformance.stage import Stage
+from conformance.suite import scenario
+
+
+@scenario(lone=True)
+async def killed_engine_keeps_waiting_workflow(stage: Stage) -> None:
+    """After SIGKILL a workflow that waits is still there, receives its event and completes."""
+    app = await stage.open("app", worker={})
+    key = stage.id()
+    steps = [*call("count", key), *do(event("go"), "v"), give(var("v"))]
+    instance = await app.start(steps, key)
+    await stage.eventually(lambda: stage.counted(key), 1)
+    await app.started(instance)
+    await stage.restart_engine()
+    await stage.patiently(lambda: app.event(instance, "go", "after"))
+    state = await stage.patiently(lambda: app.done(instance))
+    assert state.output == "after"
+    assert await stage.counted(key) == 1
+
+
+@scenario(lone=True)
+async def killed_engine_fires_timers(stage: Stage) -> None:
+    """Timers that came due while the engine was gone fire after its return."""
+    app = await stage.open("app", worker={})
+    instance = await app.start([*do(timer(300)), give("fired")], stage.id())
+    await app.started(instance)
+    await stage.restart_engine()
+    assert (await stage.patiently(lambda: app.done(instance))).output == "fired"
+
+
+@scenario(lone=True)
+async def killed_engine_in_fan_out(stage: Stage) -> None:
+    """SIGKILL in a fan-out: all results come, each task is resolved once."""
+    app = await stage.open("app", worker={"threads": 8})
+    key = stage.id()
+    fan = loop(20, [task(activity("echo", var("i")), push="all")])
+    gate = [task(activity("count", key), "c")]
+    children = [task(child([*call("echo", 1, "r"), give(var("r"))]), push="kids")] * 3
+    steps = [*gate, fan, *children, wait_all("all", "r"), wait_all("kids"), give(var("r"))]
+    instance = await app.start(steps, key)
+    await stage.eventually(lambda: stage.counted(key), 1)
+    await stage.restart_engine()
+    state = await stage.patiently(lambda: app.done(instance))
+    assert state.output == list(range(20))
+
+
+@scenario(lone=True)
+async def stopped_engine_keeps_everything(stage: Stage) -> None:
+    """An orderly stop loses nothing: states, outputs, ids in use."""
+    app = await stage.open("app", worker={})
+    await app.output([give("before")], stage.id("done"))
+    waiting = await app.start([*do(event("go"), "v"), give(var("v"))], stage.id("waiting"))
+    await app.started(waiting)
+    await stage.restart_engine(kill=False)
+    state = await stage.patiently(lambda: app.get(stage.id("done")))
+    assert state is not None
+    assert state.output == "before"
+    await stage.patiently(lambda: app.event(waiting, "go", "after"))
+    assert (await stage.patiently(lambda: app.done(waiting))).output == "after"

@@ -1,0 +1,167 @@
+"""The SDKs under test, as data: package, flavour, and what each cannot express.
+
+``lacks`` maps a feature to the reason why the SDK has no way to ask for it.  A scenario names the
+features it needs; where one is lacking the pair is not applicable, and docs/compatibility.md shows
+the reason.  Nothing is skipped in any other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Flavour = Literal["dapr", "microsoft"]
+
+FEATURES: Mapping[str, str] = {
+    "caps": "the worker can limit how much it runs at once",
+    "custom-status-cleared": "a custom status can be set to nothing again",
+    "entities": "durable entities",
+    "event-timeout": "the wait for an event can have a timeout of its own",
+    "falsy-payloads": "an event or termination can carry a value such as 0 or an empty list",
+    "filters": "the worker announces which names it runs",
+    "history": "the client can read the history",
+    "inner-failure": "a failure carries its cause",
+    "list-ids": "the client can list instance ids, page by page",
+    "list-ids-by-status": "the listing of ids can be limited to statuses",
+    "named-versions": "several versions of a workflow under one name",
+    "null-status": "a workflow's custom status can be JSON null",
+    "object-status": "a custom status can be any JSON value",
+    "parallel": "a worker runs several activities at once",
+    "parent-info": "a workflow sees its parent",
+    "patches": "code paths guarded by patches",
+    "purge-count": "a purge says how many instances went",
+    "purge-filter": "purge by time and status",
+    "purge-recursive": "the client chooses whether a purge takes the children",
+    "query": "the client can query instances",
+    "replay-logger": "a logger that is silent in replay",
+    "rerun": "rerun from an event of the history",
+    "restart": "restart of an instance",
+    "retry": "retry policies",
+    "reuse-by-default": "a start without a policy may use an ended instance's id again",
+    "reuse-policy": "the client chooses which ended instances may be replaced",
+    "rewind": "rewind of a failed instance",
+    "schedule": "a start at a later time",
+    "send-event": "a workflow can send an event to another",
+    "tags": "tags on instances",
+    "task-execution-id": "an activity sees an id that stays the same over its retries",
+    "terminate-recursive": "the client chooses whether a termination takes the children",
+    "trace": "a workflow sees whether it is replaying",
+    "typed-retry": "errors can be excluded from retries by their type",
+    "uuid": "deterministic UUIDs",
+    "version-info": "a workflow sees its version",
+    "versions": "worker and client name versions of workflows",
+    "wait-timeout": "a client's wait has a deadline that the server sees",
+}
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """One SDK package at one version."""
+
+    key: str
+    package: str
+    version: str
+    registry: str
+    language: Literal["python", "js", "java"]
+    flavour: Flavour
+    adapter: str
+    """Name of the adapter in the language's driver."""
+    lacks: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """Package and version."""
+        return f"{self.package} {self.version}"
+
+
+_MS = {
+    "event-timeout": "a race of event and timer does it",
+    "list-ids-by-status": "",
+    "named-versions": "Dapr only",
+    "patches": "Dapr only",
+    "rerun": "Dapr only",
+    "task-execution-id": "Dapr only",
+    "typed-retry": "the policy has no such option",
+}
+_DAPR = {
+    "entities": "Microsoft only",
+    "filters": "Microsoft only",
+    "inner-failure": "the SDK's failure details have no inner failure",
+    "list-ids-by-status": "Microsoft only",
+    "parent-info": "not in the workflow's context",
+    "purge-count": "the SDK drops the answer",
+    "purge-filter": "Microsoft only",
+    "query": "Microsoft only",
+    "replay-logger": "the SDK has none",
+    "restart": "Microsoft only",
+    "reuse-policy": "the option was removed from the protocol",
+    "rewind": "Microsoft only",
+    "send-event": "the SDK has no such call",
+    "tags": "the SDK has no such option",
+    "version-info": "not in the workflow's context",
+    "versions": "Dapr uses named versions instead",
+}
+
+
+def _without(lacks: Mapping[str, str], *features: str, **more: str) -> dict[str, str]:
+    kept = {name: why for name, why in lacks.items() if name not in features and why}
+    return kept | {name.replace("_", "-"): why for name, why in more.items()}
+
+
+SDKS: tuple[Sdk, ...] = (
+    Sdk(
+        key="ms-py",
+        package="durabletask",
+        version="1.12.0",
+        registry="PyPI",
+        language="python",
+        flavour="microsoft",
+        adapter="ms",
+        lacks=_without(_MS, tags="the SDK sends tags but does not show them"),
+    ),
+    Sdk(
+        key="dapr-py-1.19",
+        package="dapr[workflow]",
+        version="1.19.0",
+        registry="PyPI",
+        language="python",
+        flavour="dapr",
+        adapter="dapr_wf",
+        lacks=_without(_DAPR, typed_retry="the public policy has no such option"),
+    ),
+    Sdk(
+        key="dapr-py-1.18",
+        package="dapr + dapr-ext-workflow",
+        version="1.18.3",
+        registry="PyPI",
+        language="python",
+        flavour="dapr",
+        adapter="dapr_wf",
+        lacks=_without(
+            _DAPR,
+            typed_retry="the public policy has no such option",
+            history="the client has no such call",
+            list_ids="the client has no such call",
+            rerun="the client has no such call",
+        ),
+    ),
+    Sdk(
+        key="dt-dapr-py",
+        package="durabletask-dapr",
+        version="0.17.4",
+        registry="PyPI",
+        language="python",
+        flavour="dapr",
+        adapter="d17",
+        lacks=_without(
+            _DAPR,
+            event_timeout="a race of event and timer does it",
+            falsy_payloads="the SDK leaves out values that are false in Python",
+            history="the client has no such call",
+            list_ids="the client has no such call",
+            rerun="the client has no such call",
+        ),
+    ),
+)
+BY_KEY = {sdk.key: sdk for sdk in SDKS}

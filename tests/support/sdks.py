@@ -1,0 +1,165 @@
+"""The environments of the SDKs under test: each package as released, in a folder of its own.
+
+They live in the user's cache (``$XDG_CACHE_HOME/tenure/sdks/<name>-<version>-<hash of the lock>``),
+outside the tree; a changed lock makes a new folder.  An environment is built when it is first asked
+for, and what is being installed is said on standard error.  ``python -m support.sdks`` (with
+``tests`` on the path) builds all of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance.sdks import SDKS, Sdk
+
+SUITE = Path(__file__).resolve().parents[1] / "conformance"
+LOCKS = SUITE / "locks"
+DRIVERS = SUITE / "drivers"
+INSTALL_LIMIT = 900.0  # seconds for one package manager's run
+
+
+class MissingToolError(RuntimeError):
+    """A program that an SDK needs is not on this machine."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """How to run an SDK's driver."""
+
+    command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def cache_folder() -> Path:
+    """Where the environments are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "tenure" / "sdks"
+
+
+def environment(sdk: Sdk) -> Environment:
+    """The environment of an SDK; built when it is not there yet.
+
+    Raises: MissingToolError that names the missing program; RuntimeError when the installation
+    failed, with what the package manager said.
+    """
+    build = {"python": _python, "js": _js, "java": _java}[sdk.language]
+    return build(sdk)
+
+
+def _python(sdk: Sdk) -> Environment:
+    lock = LOCKS / f"{sdk.key}.txt"
+    folder = _folder(sdk, lock)
+    python = folder / "bin" / "python"
+    with _building(sdk, folder) as missing:
+        if missing:
+            _run(sys.executable, "-m", "venv", str(folder))
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+            _run(*pip, "--no-deps", "--require-hashes", "-r", str(lock))
+    return Environment([str(python), str(DRIVERS / "python" / "driver.py"), sdk.adapter])
+
+
+def _js(sdk: Sdk) -> Environment:
+    node = _tool("node", "Node.js 20 or newer")
+    lock = LOCKS / sdk.key / "package-lock.json"
+    folder = _folder(sdk, lock)
+    with _building(sdk, folder) as missing:
+        if missing:
+            npm = _tool("npm", "Node.js 20 or newer")
+            folder.mkdir(parents=True)
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(lock.with_name(name), folder / name)
+            _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+    modules = {"SDK_MODULES": str(folder / "node_modules")}
+    return Environment([node, str(DRIVERS / "js" / "driver.js"), sdk.adapter], modules)
+
+
+def _java(sdk: Sdk) -> Environment:
+    java = _tool("java", "a JDK 17 or newer")
+    pom = LOCKS / sdk.key / "pom.xml"
+    sources = sorted((DRIVERS / "java").rglob("*.java"))
+    folder = _folder(sdk, pom, *sources)
+    with _building(sdk, folder) as missing:
+        if missing:
+            maven = _tool("mvn", "Apache Maven 3.8 or newer")
+            javac = _tool("javac", "a JDK 17 or newer (not only a JRE)")
+            folder.mkdir(parents=True)
+            copy = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+            target = f"-DoutputDirectory={folder / 'lib'}"
+            _run(maven, "-q", "-B", "-f", str(pom), copy, target)
+            wanted = [str(one) for one in sources if _belongs(one, sdk.adapter)]
+            classpath = str(folder / "lib" / "*")
+            _run(javac, "-nowarn", "-cp", classpath, "-d", str(folder / "classes"), *wanted)
+    classpath = f"{folder / 'classes'}:{folder / 'lib'}/*"
+    flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m"]
+    return Environment([java, *flags, "-cp", classpath, f"{sdk.adapter}.Driver"])
+
+
+def _belongs(source: Path, adapter: str) -> bool:
+    return source.parent.name in {"suite", adapter}
+
+
+def _folder(sdk: Sdk, *locks: Path) -> Path:
+    digest = hashlib.sha256(sdk.title.encode())
+    for lock in locks:
+        digest.update(lock.read_bytes())
+    return cache_folder() / f"{sdk.key}-{sdk.version}-{digest.hexdigest()[:12]}"
+
+
+@contextmanager
+def _building(sdk: Sdk, folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; True when it has to be built (what is half there is removed)."""
+    ready = folder / ".ready"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if ready.exists():
+            yield False
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        started = time.monotonic()
+        _say(f"installing {sdk.title} from {sdk.registry} (once; into {folder})")
+        yield True
+        ready.touch()
+        _say(f"installed {sdk.title} in {time.monotonic() - started:.0f} s")
+
+
+def _tool(name: str, what: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        message = f"'{name}' is not on the PATH; these tests need {what}"
+        raise MissingToolError(message)
+    return found
+
+
+def _run(*command: str, folder: Path | None = None) -> None:
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_LIMIT, check=False
+    )
+    if done.returncode:
+        message = f"{' '.join(command)}\nfailed ({done.returncode}):\n{done.stdout}{done.stderr}"
+        raise RuntimeError(message)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.__stderr__, flush=True)
+
+
+def main() -> None:
+    """Build all environments."""
+    for sdk in SDKS:
+        environment(sdk)
+        _say(f"ready: {sdk.title}")
+
+
+if __name__ == "__main__":
+    main()
