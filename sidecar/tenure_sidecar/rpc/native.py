@@ -211,9 +211,11 @@ class _Listener:
             except TimeoutError:
                 _log.warning("calls cut off", calls=len(desk.open), grace_seconds=grace)
         desk.close(STATUS["UNAVAILABLE"], _STOPPING)
+        desk.senders.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._front.close()
+        self._desk.senders.join()
         if self._thread.ident is not None:
             self._thread.join(_CLOSE_SECONDS)

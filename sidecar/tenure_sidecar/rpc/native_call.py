@@ -5,10 +5,9 @@ What is here runs on the loop's thread only, so there are no locks: ``Desk.open`
 that is not answered, and whoever takes a call out of it (an answer, a cancel, the server's end) is
 the only one who ends it.
 
-The front queues eight or so messages of a stream and then says FULL, without a way to learn when
-there is room again.  So each stream has a small queue of its own behind that, and while any of them
-is not empty the desk tries again: at once for a few turns of the loop (a burst goes out in
-microseconds), then with growing pauses (a client that does not read).
+A stream sends a message itself when the front has room.  What it could not send waits in a small
+queue and is sent by ``Senders``; until that is done, further messages join the queue, so that order
+holds.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import structlog
 from pygrpc_native import STREAM_FULL, STREAM_SENT, NativeGrpcFront
 
 from tenure_common.errors import MessageTooLargeError
+from tenure_sidecar.rpc.senders import Senders
 from tenure_sidecar.rpc.transport import STATUS, Sent, too_large
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 _QUEUE_MESSAGES = 64
 _QUEUE_BYTES = 256 * 1024
-_EAGER_TRIES = 8  # loop turns
-_PAUSE_MIN = 0.001  # seconds; uvloop's timers know no less
-_PAUSE_MAX = 0.016
 
 _log = structlog.get_logger(__name__)
 
@@ -43,10 +40,6 @@ class Desk:
     """The open calls of one front, and its ways out."""
 
     __slots__ = (
-        "_blocked",
-        "_pause",
-        "_pump_armed",
-        "_tries",
         "fail",
         "front",
         "loop",
@@ -54,6 +47,7 @@ class Desk:
         "on_idle",
         "open",
         "respond",
+        "senders",
         "try_send",
     )
 
@@ -69,10 +63,7 @@ class Desk:
         self.respond = front.respond
         self.fail = front.fail
         self.try_send = front.stream_try_send
-        self._blocked: dict[int, NativeStream] = {}
-        self._pump_armed = False
-        self._tries = 0
-        self._pause = _PAUSE_MIN
+        self.senders = Senders(loop)
 
     def take(self, call_id: int) -> bool:
         """Take the call out of the open ones; False when it has ended already."""
@@ -86,7 +77,6 @@ class Desk:
         """The client has gone, or its deadline has passed."""
         call = self.open.get(call_id)
         if call is not None and self.take(call_id):
-            self._blocked.pop(call_id, None)
             call.cancelled()
 
     def close(self, code: int, message: str) -> None:
@@ -94,48 +84,6 @@ class Desk:
         for call_id in list(self.open):
             self.fail(call_id, code, message)
             self.cancel(call_id)
-
-    # --- streams with something to send ---------------------------------------------------------
-
-    def block(self, stream: NativeStream) -> None:
-        """Try to send what ``stream`` has queued until it is gone."""
-        self._blocked[stream.id] = stream
-        if not self._pump_armed:
-            self._tries = 0
-            self._pause = _PAUSE_MIN
-            self._arm()
-
-    def unblock(self, stream: NativeStream) -> None:
-        """``stream`` has ended."""
-        self._blocked.pop(stream.id, None)
-
-    def _arm(self) -> None:
-        self._pump_armed = True
-        if self._tries < _EAGER_TRIES:
-            self._tries += 1
-            self.loop.call_soon(self._pump)
-        else:
-            self.loop.call_later(self._pause, self._pump)
-            self._pause = min(2 * self._pause, _PAUSE_MAX)
-
-    def _pump(self) -> None:
-        self._pump_armed = False
-        moved = False
-        ready: list[NativeStream] = []
-        for stream in list(self._blocked.values()):
-            if stream.flush():
-                moved = True
-            if not stream.queue:
-                del self._blocked[stream.id]
-                ready.append(stream)
-        for stream in ready:
-            stream.flushed()
-        if self._pump_armed or not self._blocked:
-            return
-        if moved:
-            self._tries = 0
-            self._pause = _PAUSE_MIN
-        self._arm()
 
 
 class _Ended:
@@ -206,12 +154,26 @@ class NativeCall(_Ended):
 class NativeStream(_Ended):
     """One server-streaming call."""
 
-    __slots__ = ("_ending", "_on_ready", "_was_full", "queue", "queued_bytes")
+    __slots__ = (
+        "_bytes_in",
+        "_bytes_out",
+        "_closed",
+        "_ending",
+        "_on_ready",
+        "_queue",
+        "_sending",
+        "_was_full",
+    )
 
     def __init__(self, desk: Desk, call_id: int, request: bytes, details: Details) -> None:
         super().__init__(desk, call_id, request, details)
-        self.queue: deque[bytes] = deque()
-        self.queued_bytes = 0
+        self._queue: deque[bytes] = deque()
+        self._sending = False  # the queue is with the senders
+        # Bytes that were queued and that left the queue.  Two counters, because the first belongs
+        # to the loop's thread and the second to whoever sends.
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._closed = False  # the client is gone, as a sender has found
         self._on_ready: Callable[[], None] | None = None
         self._was_full = False
         self._ending = False
@@ -219,23 +181,29 @@ class NativeStream(_Ended):
     def send(self, message: bytes) -> Sent:
         """Queue one message."""
         desk = self._desk
-        if self._ending or self.id not in desk.open:
+        if self._ending or self._closed or self.id not in desk.open:
             return Sent.CLOSED
-        if len(message) > desk.max_send:
-            raise MessageTooLargeError(too_large("message", len(message), desk.max_send))
-        queue = self.queue
-        if not queue:
+        size = len(message)
+        if size > desk.max_send:
+            raise MessageTooLargeError(too_large("message", size, desk.max_send))
+        if not self._sending:
             sent = desk.try_send(self.id, message)
             if sent == STREAM_SENT:
                 return Sent.SENT
             if sent != STREAM_FULL:
-                return Sent.CLOSED  # the cancel event is on its way
-        elif len(queue) >= _QUEUE_MESSAGES or self.queued_bytes + len(message) > _QUEUE_BYTES:
+                self._closed = True
+                desk.loop.call_soon(desk.cancel, self.id)
+                return Sent.CLOSED
+        elif len(self._queue) >= _QUEUE_MESSAGES or (
+            self._bytes_in - self._bytes_out + size > _QUEUE_BYTES
+        ):
             self._was_full = True
             return Sent.FULL
-        queue.append(message)
-        self.queued_bytes += len(message)
-        desk.block(self)
+        self._bytes_in += size
+        self._queue.append(message)
+        if not self._sending:
+            self._sending = True
+            desk.senders.send(self)
         return Sent.SENT
 
     def on_ready(self, callback: Callable[[], None]) -> None:
@@ -244,37 +212,67 @@ class NativeStream(_Ended):
 
     def end(self) -> None:
         """Close with OK after what is queued."""
-        if self.queue:
+        if self._sending:
             self._ending = True
         elif self._desk.take(self.id):
             self._desk.front.stream_end(self.id)
 
     def fail(self, code: str, message: str) -> None:
         """Close with a status; what is queued here is dropped."""
-        self._desk.unblock(self)
         self._drop()
         if self._desk.take(self.id):
             self._desk.fail(self.id, STATUS[code], message)
 
-    # --- for the desk ---------------------------------------------------------------------------
+    def cancelled(self) -> None:
+        """The client is gone."""
+        self._drop()
+        super().cancelled()
 
-    def flush(self) -> bool:
-        """Hand queued messages to the front; whether it took any."""
-        queue = self.queue
-        moved = False
+    def _drop(self) -> None:
+        self._queue.clear()
+        self._on_ready = None
+        self._desk.senders.forget(self)
+
+    # --- for the senders ------------------------------------------------------------------------
+
+    def send_all(self) -> None:
+        """Send what is queued, waiting for the client; runs on a thread of the senders."""
+        queue = self._queue
+        send = self._desk.front.stream_send
+        while queue:
+            try:
+                message = queue.popleft()
+            except IndexError:  # dropped meanwhile
+                return
+            if not send(self.id, message):
+                self._closed = True
+                return
+            self._bytes_out += len(message)
+
+    def try_all(self) -> bool:
+        """Send what there is room for; whether nothing is left to send."""
+        queue = self._queue
         while queue:
             sent = self._desk.try_send(self.id, queue[0])
             if sent == STREAM_FULL:
-                return moved
+                return False
             if sent != STREAM_SENT:
-                self._drop()
-                return moved
-            self.queued_bytes -= len(queue.popleft())
-            moved = True
-        return moved
+                self._closed = True
+                return True
+            self._bytes_out += len(queue.popleft())
+        return True
 
-    def flushed(self) -> None:
-        """Nothing is queued any more."""
+    def sent_all(self) -> None:
+        """Nothing is queued any more, or the client is gone."""
+        if self.id not in self._desk.open:
+            return
+        if self._closed:
+            self._desk.cancel(self.id)
+            return
+        if self._queue:  # queued since
+            self._desk.senders.send(self)
+            return
+        self._sending = False
         if self._ending:
             self.end()
             return
@@ -286,13 +284,3 @@ class NativeStream(_Ended):
                 callback()
             except Exception:  # noqa: BLE001 - other streams wait behind it
                 _log.exception("ready callback failed")
-
-    def cancelled(self) -> None:
-        """The client is gone."""
-        self._drop()
-        self._on_ready = None
-        super().cancelled()
-
-    def _drop(self) -> None:
-        self.queue.clear()
-        self.queued_bytes = 0
