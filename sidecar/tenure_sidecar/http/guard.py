@@ -1,0 +1,84 @@
+"""Who may talk to the loopback port: programs of this machine, and no web page in its browser.
+
+A loopback port is open to every page in the developer's browser.  Two things tell pages from
+programs: browsers add ``Origin`` or ``Sec-Fetch-Site`` to what a foreign page sends, and a page
+that points a name of its own at 127.0.0.1 (DNS rebinding) has that name in ``Host``.  An IP address
+or ``localhost`` in ``Host`` cannot be rebound; other names must be configured.
+
+With an API token set, all but the two health checks need it (the app's SDK sends DAPR_API_TOKEN).
+The exemption is by exact path, never by prefix.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+TOKEN_HEADER: Final = "dapr-api-token"  # noqa: S105 - the name of a header
+OPEN_PATHS: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
+
+
+class Refusal(NamedTuple):
+    """Why a request is not served."""
+
+    status: int
+    code: str
+    message: str
+
+
+def refusal(
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    hosts: Collection[str] = (),
+    token: str | None = None,
+) -> Refusal | None:
+    """None when the request may pass.
+
+    Args:
+        path: the path that is dispatched, decoded.
+        headers: case-insensitive.
+        hosts: names (without port) that may stand in ``Host`` besides addresses and localhost.
+        token: the API token, None when none is needed.
+    """
+    host = headers.get("Host", "")
+    if not _is_known(_name(host), hosts):
+        message = (
+            f"the Host header says '{host[:100]}', which is no address of this machine; "
+            "call localhost or an IP address"
+        )
+        return Refusal(403, "ERR_HOST_NOT_ALLOWED", message)
+    origin = headers.get("Origin")
+    site = headers.get("Sec-Fetch-Site", "none")
+    if (origin is not None and not _same(origin, host)) or site not in {"none", "same-origin"}:
+        return Refusal(403, "ERR_ORIGIN_NOT_ALLOWED", "requests of web pages are not served")
+    if token is not None and path not in OPEN_PATHS:
+        given = headers.get(TOKEN_HEADER, "")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            message = f"the {TOKEN_HEADER} header is missing or wrong"
+            return Refusal(401, "ERR_API_TOKEN", message)
+    return None
+
+
+def _name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_known(name: str, hosts: Collection[str]) -> bool:
+    if name == "localhost" or name in hosts:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _same(origin: str, host: str) -> bool:
+    return origin in {f"http://{host}", f"https://{host}"}
