@@ -71,6 +71,7 @@ def rerun_from_event(  # noqa: PLR0913 - what the request has
         message = f"'{source}': the new instance needs an id that differs from the source's"
         raise BadRerunError(message)
     position, event = _find(history, event_id, source=source)
+    event = msgspec.structs.replace(event, at=max(now, event.at))
     if overwrite_input:
         if isinstance(event, TimerCreated):
             message = f"'{source}': event {event_id} is a timer; a timer has no input to overwrite"
@@ -139,6 +140,12 @@ def _taken_over(
             # The old child's id is taken; a child may only be its own parent's.
             event = msgspec.structs.replace(
                 event, instance_id=default_id(start.instance_id, event.task_id)
+            )
+        if isinstance(event, TaskScheduled):
+            # A run of its own needs an idempotency key of its own: with the old one, an app that
+            # remembers what it has done would do nothing.
+            event = msgspec.structs.replace(
+                event, task_execution_id=f"{start.execution_id}:{event.task_id}"
             )
         return msgspec.structs.replace(event, rerun_parent=source)
     return event

@@ -1,7 +1,7 @@
 """The state table of an instance, as data.
 
 Every turn is checked against it (``check``), and the diagram in docs/concepts/state-machine.md is
-drawn from it (``diagram``), so neither can drift from what the engine does.  Re-use of an id,
+drawn from it (``page``), so neither can drift from what the engine does.  Re-use of an id,
 restart and purge are not here: they end an instance and begin another one under the same id.
 """
 
@@ -66,3 +66,17 @@ def diagram() -> str:
     lines += [f"    {t.source.name} --> {t.target.name}: {t.cause}" for t in TABLE]
     lines += [f"    {s.name} --> [*]: purge" for s in (_C, _F, _T)]
     return "\n".join(lines)
+
+
+def page(text: str) -> str:
+    """The page ``text`` with its first Mermaid block replaced by the table's diagram.
+
+    Raises: ValueError when there is no such block.
+    """
+    opening, closing = "```mermaid\n", "\n```"
+    before, found, rest = text.partition(opening)
+    _, ended, after = rest.partition(closing)
+    if not found or not ended:
+        message = "the page has no mermaid block"
+        raise ValueError(message)
+    return before + opening + diagram() + closing + after

@@ -19,7 +19,10 @@ DONE = act.Complete(9, status=Status.COMPLETED, result="r")
 
 def again(*carryover: ev.Event, **fields: object) -> act.Complete:
     return act.Complete(
-        8, status=Status.CONTINUED_AS_NEW, carryover=carryover, **fields  # type: ignore[arg-type]
+        8,
+        status=Status.CONTINUED_AS_NEW,
+        carryover=carryover,
+        **fields,  # type: ignore[arg-type]
     )
 
 

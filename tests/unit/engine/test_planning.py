@@ -217,9 +217,7 @@ def test_a_result_of_another_execution_is_dropped() -> None:
 
 def test_a_result_addressed_to_this_execution_is_taken() -> None:
     driver = running(act.ScheduleTask(0, name="a"))
-    driver.put(
-        ev.TaskCompleted(T0, task_id=0), execution_id=driver.state.head.execution_id
-    )
+    driver.put(ev.TaskCompleted(T0, task_id=0), execution_id=driver.state.head.execution_id)
     driver.run()
     assert not driver.state.tasks
     assert driver.state.head.pending == 0

@@ -128,9 +128,7 @@ def test_an_answer_without_a_version_keeps_what_was_recorded() -> None:
 
 
 def oversize(driver: Driver, size: int) -> bool:
-    turn = stall_oversize(
-        driver.state, size=size, limit=4_194_304, now=driver.now, ids=driver.ids
-    )
+    turn = stall_oversize(driver.state, size=size, limit=4_194_304, now=driver.now, ids=driver.ids)
     if turn is not None:
         driver.commit(turn)
     return turn is not None

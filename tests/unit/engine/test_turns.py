@@ -83,7 +83,9 @@ def test_the_history_has_the_time_that_the_code_saw() -> None:
     driver = Driver()
     batch = driver.batch()
     driver.now += 5 * ev.NANOS  # the worker took five seconds
-    turn = driver.commit(driver.answer(batch, act.Response(actions=(act.ScheduleTask(0, name="a"),))))
+    turn = driver.commit(
+        driver.answer(batch, act.Response(actions=(act.ScheduleTask(0, name="a"),)))
+    )
     assert turn.append[0].at == batch.started.at == T0
     assert turn.append[-1].at == T0 + 5 * ev.NANOS
 
@@ -101,9 +103,7 @@ def test_the_wall_clock_may_go_backwards_the_history_does_not() -> None:
 def test_an_activity_is_scheduled_and_dispatched() -> None:
     driver = Driver()
     turn = driver.run(
-        act.ScheduleTask(
-            4, name="pay", version="2", input="{}", tags={"a": "b"}, propagation=1
-        )
+        act.ScheduleTask(4, name="pay", version="2", input="{}", tags={"a": "b"}, propagation=1)
     )
     (task,) = turn.activities
     assert task is turn.append[-1]
@@ -246,9 +246,7 @@ def test_a_plain_timer_is_no_wait() -> None:
 
 
 def test_a_child_is_created_with_its_parent_in_one_turn() -> None:
-    driver = Driver(
-        start("flow", instance_id="wf", version="3", now=T0, ids=Driver().ids)
-    )
+    driver = Driver(start("flow", instance_id="wf", version="3", now=T0, ids=Driver().ids))
     turn = driver.run(
         act.CreateChild(10, name="ship", version="1", input="{}", tags={"k": "v"}, retry_parent="p")
     )
@@ -401,7 +399,9 @@ def test_another_instance_is_terminated_by_message() -> None:
 
 def test_custom_status_stays_until_the_code_sets_another() -> None:
     driver = Driver()
-    assert driver.run(act.ScheduleTask(0, name="a"), custom_status="one").head.custom_status == "one"
+    assert (
+        driver.run(act.ScheduleTask(0, name="a"), custom_status="one").head.custom_status == "one"
+    )
     driver.done(0)
     assert driver.run(act.ScheduleTask(1, name="a")).head.custom_status == "one"
     driver.done(1)
