@@ -5,7 +5,7 @@ variable ``TENURE_GRPC_PORT`` and the key ``grpc-port`` of the TOML file; flag b
 file beats default.  What nobody knows is an error that names where it stands and what was probably
 meant: a misspelt setting must not run an engine with the default.
 
-Everything here is pure: the command line, the environment and the file's text are arguments.
+Everything here but ``read`` is pure: command line, environment and file text are arguments.
 
 One exception to "unknown is an error": Kubernetes gives every pod variables that describe the
 Services of its namespace, and a Service called ``tenure`` or ``tenure-grpc`` makes ``TENURE_PORT``
@@ -142,6 +142,21 @@ def parse(argv: Sequence[str], settings: Sequence[Setting]) -> CommandLine:
 def config_path(flags: Mapping[str, str], env: Mapping[str, str]) -> str | None:
     """The settings file that ``--config`` or TENURE_CONFIG names."""
     return flags.get(CONFIG.field) or env.get(CONFIG.variable) or None
+
+
+def read(path: str | None) -> str | None:
+    """The text of the settings file; None when there is none.  Raises: BadSettingError.
+
+    The one function here that touches the outside.
+    """
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        message = f"cannot read the settings file '{path}': {reason}"
+        raise BadSettingError(message) from error
 
 
 def resolve(  # noqa: PLR0913 - the sources are the arguments
