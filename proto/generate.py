@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, not a package
 """Generates the Python modules of proto/*.proto, or checks that they are what the sources say.
 
 ::
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import grpc_tools
@@ -48,7 +50,8 @@ def generate() -> None:
         made_by = f"# Protobuf Python Version: {COMPILER}"
         if made_by not in module.read_text():
             module.unlink()
-            raise SystemExit(f"{module.name} was not made by protobuf {COMPILER}: see --help")
+            message = f"{module.name} was not made by protobuf {COMPILER}: see --help"
+            raise SystemExit(message)
 
 
 def descriptors() -> dict[str, FileDescriptorProto]:
@@ -62,8 +65,6 @@ def descriptors() -> dict[str, FileDescriptorProto]:
 
 def stale() -> list[str]:
     """Names of sources that the generated modules do not agree with."""
-    from importlib import import_module
-
     sys.path.insert(0, str(ROOT / "sidecar"))
     found = []
     for name, wanted in descriptors().items():
@@ -87,7 +88,8 @@ def _drop_json_names(message: DescriptorProto) -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         if names := stale():
-            raise SystemExit(f"generate again, the sources changed: {', '.join(names)}")
+            message = f"generate again, the sources changed: {', '.join(names)}"
+            raise SystemExit(message)
     elif sys.argv[1:]:
         raise SystemExit(__doc__)
     else:

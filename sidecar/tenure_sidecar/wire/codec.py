@@ -67,7 +67,7 @@ class Codec(Protocol):
         see it (it then does not count as an event sent)."""
         ...
 
-    def turn_item(
+    def turn_item(  # noqa: PLR0913 - what a request is made of
         self,
         head: Head,
         *,
