@@ -201,6 +201,9 @@ def resolve(  # noqa: PLR0913 - the sources are the arguments
         elif setting.field in keys:
             where = f"key '{setting.key}' in {file_name}"
             values[setting.field] = _convert(setting, keys[setting.field], where, strict=True)
+        elif setting.default is msgspec.NODEFAULT:
+            message = f"{setting.flag} (or {setting.variable}) must be given"
+            raise BadSettingError(message)
     return struct(**values)
 
 
