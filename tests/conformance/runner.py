@@ -15,6 +15,8 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conformance.driver import Driver
 from conformance.sdks import Sdk
 from conformance.stage import App, Stage
@@ -108,7 +110,7 @@ class Run:
             try:
                 async with asyncio.timeout(LIMIT):
                     await (self._alone(scenario) if scenario.lone else self._beside(scenario))
-            except Exception:  # noqa: BLE001 - the outcome of a scenario, whatever it is
+            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is
                 return traceback.format_exc()
         return None
 

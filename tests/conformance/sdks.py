@@ -77,7 +77,6 @@ class Sdk:
 
 _MS = {
     "event-timeout": "a race of event and timer does it",
-    "list-ids-by-status": "",
     "named-versions": "Dapr only",
     "patches": "Dapr only",
     "rerun": "Dapr only",
@@ -101,6 +100,23 @@ _DAPR = {
     "tags": "the SDK has no such option",
     "version-info": "not in the workflow's context",
     "versions": "Dapr uses named versions instead",
+}
+
+
+_DAPR_JS = {
+    "caps": "the worker has no such option",
+    "event-timeout": "a race of event and timer does it",
+    "history": "the client has no such call",
+    "list-ids": "the client has no such call",
+    "named-versions": "the SDK has no versions",
+    "patches": "the SDK has no patches",
+    "purge-recursive": "the client has no such option",
+    "rerun": "the client has no such call",
+    "retry": "the SDK has no retry policies",
+    "task-execution-id": "not in the activity's context",
+    "terminate-recursive": "the client has no such option",
+    "typed-retry": "the SDK has no retry policies",
+    "uuid": "the SDK has no such call",
 }
 
 
@@ -162,6 +178,42 @@ SDKS: tuple[Sdk, ...] = (
             list_ids="the client has no such call",
             rerun="the client has no such call",
         ),
+    ),
+    Sdk(
+        key="ms-js",
+        package="@microsoft/durabletask-js",
+        version="0.4.0",
+        registry="npm",
+        language="js",
+        flavour="microsoft",
+        adapter="ms",
+        lacks=_without(
+            _MS,
+            "typed-retry",
+            caps="the worker has no such option",
+            inner_failure="the SDK's failure details have no inner failure",
+            reuse_policy="the client has no such option",
+        ),
+    ),
+    Sdk(
+        key="dt-dapr-js",
+        package="@dapr/durabletask-js",
+        version="1.0.0",
+        registry="npm",
+        language="js",
+        flavour="dapr",
+        adapter="dt",
+        lacks=_without(_DAPR, "purge-count") | _DAPR_JS,
+    ),
+    Sdk(
+        key="dapr-js",
+        package="@dapr/dapr",
+        version="3.18.0",
+        registry="npm",
+        language="js",
+        flavour="dapr",
+        adapter="dapr",
+        lacks=_DAPR | _DAPR_JS,
     ),
 )
 BY_KEY = {sdk.key: sdk for sdk in SDKS}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import logging
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +84,6 @@ class Driver:
 
 def main() -> None:
     """Read commands until the pipe ends; every command has its own thread."""
-    logging.disable(logging.ERROR)
     driver = Driver(importlib.import_module(sys.argv[1]))
     with ThreadPoolExecutor(max_workers=128) as pool:
         for line in sys.stdin:
