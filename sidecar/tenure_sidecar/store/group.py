@@ -4,8 +4,9 @@ While one write is under way, ops queue; the next write takes them all.  That is
 of a durable write (a thread's wake-up, an fsync, a round trip) fall with the load, and it needs no
 tuning: an idle store writes at once.
 
-Order is kept per instance, and one write never holds two ops of one instance: an instance is either
-*idle*, *ready* (its oldest op waits in the line) or *writing* (its later ops wait behind it).
+Order is kept per instance, and one write never holds two ops of one instance (but any number of
+deliveries in a row): an instance is either *idle*, *ready* (its oldest op waits in the line) or
+*writing* (its later ops wait behind it).
 
 Three things delay a write, all of them bounded:
 
@@ -287,7 +288,22 @@ class GroupWriter:
             self._urgent -= ticket.urgent
             ticket.state = _WRITING
             batch.append(ticket)
+            if isinstance(ticket.op, Deliver):
+                room = self._take_along(ticket, batch, room)
         return batch
+
+    def _take_along(self, first: Ticket, batch: list[Ticket], room: int) -> int:
+        """Take the deliveries that wait right behind ``first``; returns the bytes left."""
+        behind = self._behind[first.instance_id]
+        while behind and isinstance(behind[0].op, Deliver) and len(batch) < self._max_ops:
+            size = self._size(behind[0].op)
+            if size > room:
+                break
+            room -= size
+            ticket = behind.popleft()
+            ticket.state = _WRITING
+            batch.append(ticket)
+        return room
 
     async def _write(self, batch: list[Ticket]) -> None:
         outcomes: Sequence[Result | BaseException]
@@ -306,7 +322,8 @@ class GroupWriter:
         self._task = None
         for ticket in batch:
             ticket.state = _OVER
-            self._promote(ticket.instance_id)
+        for instance_id in dict.fromkeys(ticket.instance_id for ticket in batch):
+            self._promote(instance_id)
         self._arm()
         for ticket, outcome in zip(batch, outcomes, strict=True):
             try:
@@ -329,10 +346,14 @@ class GroupWriter:
         # the same row, and nothing of its instance is written in between.
         unknown = isinstance(error, OutcomeUnknownError)
         held = [t for t in batch if t.hold and (not unknown or isinstance(t.op, Deliver))]
+        first = {ticket.instance_id: ticket for ticket in reversed(held)}
         for ticket in reversed(held):
             ticket.state = _QUEUED
-            self._ready.appendleft(ticket)
-            self._urgent += ticket.urgent
+            if first[ticket.instance_id] is ticket:
+                self._ready.appendleft(ticket)
+                self._urgent += ticket.urgent
+            else:
+                self._behind[ticket.instance_id].appendleft(ticket)
         return [ticket for ticket in batch if ticket.state != _QUEUED]
 
 

@@ -8,7 +8,8 @@ Two laws hold for every store, and ``tests/integration/store`` checks them on ea
   the instance's version is the one it was computed from.
 
 ``write`` takes many ops in one round trip; each is judged on its own and the results come back in
-order.  One call never holds two ops of the same instance (a store may run the ops side by side).
+order.  One call never holds two ops of the same instance, but any number of ``Deliver`` to it (a
+store may run the ops side by side; deliveries enter the inbox in the order of the call).
 A result is durable when it is returned.  ``OutcomeUnknownError`` means that the whole call may or
 may not have happened: read ``Head.commit_id`` before acting; never just repeat it.
 

@@ -74,8 +74,9 @@ def _rows(db: sqlite3.Connection) -> Iterator[str]:
             yield f"{table}: {count} rows belong to no instance"
     for (instance_id,) in db.execute(_MISSED):
         yield f"instance '{instance_id}' has work, and would not be resumed"
-    (partitions,) = db.execute("SELECT value FROM meta WHERE key = 'partitions'").fetchone()
-    yield from _heads(db, partitions)
+    row = db.execute("SELECT value FROM meta WHERE key = 'partitions'").fetchone()
+    if row is not None:  # absent when the process died while it created the database
+        yield from _heads(db, row[0])
     yield from _histories(db)
     yield from _inboxes(db)
     for life, given in db.execute("SELECT life, input FROM inputs"):
