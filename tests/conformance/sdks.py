@@ -14,6 +14,7 @@ from typing import Literal
 Flavour = Literal["dapr", "microsoft"]
 
 FEATURES: Mapping[str, str] = {
+    "activity-info": "an activity sees its workflow's id and its own number",
     "caps": "the worker can limit how much it runs at once",
     "custom-status-cleared": "a custom status can be set to nothing again",
     "entities": "durable entities",
@@ -103,6 +104,25 @@ _DAPR = {
 }
 
 
+_JAVA = {
+    "activity-info": "not in the activity's context",
+    "caps": "the worker has no such option",
+    "filters": "the worker has no such option",
+    "history": "the client has no such call",
+    "inner-failure": "the SDK's failure details have no inner failure",
+    "list-ids": "the client has no such call",
+    "parent-info": "not in the workflow's context",
+    "purge-recursive": "the client has no such option",
+    "replay-logger": "the SDK has none",
+    "rerun": "the client has no such call",
+    "reuse-policy": "the client has no such option",
+    "rewind": "the client has no such call",
+    "tags": "the client has no such option",
+    "terminate-recursive": "the client has no such option",
+    "typed-retry": "the policy has no such option",
+    "version-info": "not in the workflow's context",
+    "versions": "the worker has no such option",
+}
 _DAPR_JS = {
     "caps": "the worker has no such option",
     "event-timeout": "a race of event and timer does it",
@@ -214,6 +234,29 @@ SDKS: tuple[Sdk, ...] = (
         flavour="dapr",
         adapter="dapr",
         lacks=_DAPR | _DAPR_JS,
+    ),
+    Sdk(
+        key="ms-java",
+        package="com.microsoft:durabletask-client",
+        version="1.5.0",
+        registry="Maven Central",
+        language="java",
+        flavour="microsoft",
+        adapter="ms",
+        lacks=_without(_MS, "event-timeout", entities="the SDK has no entities")
+        | _JAVA
+        | {"parallel": "the worker does one item after another"},
+    ),
+    Sdk(
+        key="dt-dapr-java",
+        package="io.dapr:durabletask-client",
+        version="1.17.1",
+        registry="Maven Central",
+        language="java",
+        flavour="dapr",
+        adapter="dapr",
+        lacks=_without(_DAPR, "purge-count", "purge-filter", "query", "restart", "send-event")
+        | _JAVA,
     ),
 )
 BY_KEY = {sdk.key: sdk for sdk in SDKS}

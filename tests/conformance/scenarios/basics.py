@@ -140,7 +140,7 @@ async def large_payload(stage: Stage) -> None:
     assert await app.output(steps, stage.id()) == "x" * MEGABYTE
 
 
-@scenario()
+@scenario("activity-info")
 async def activity_context(stage: Stage) -> None:
     """An activity knows its workflow's id and its own number, which differs between calls."""
     app = await stage.app()
