@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from support.peers import D17, D18, D19, FOLDER, MS, RUNTIME, peer
 
+from support.peers import D17, D18, D19, FOLDER, MS, RUNTIME, peer
 from tenure_sidecar.engine.events import StallReason, Status
 from tenure_sidecar.wire._generated import common_pb2, dapr_pb2, microsoft_pb2, runtime_pb2
 
@@ -165,7 +165,9 @@ def own(module: ModuleType, name: str) -> Descriptor:
     return types[name] if name in types else common_pb2.DESCRIPTOR.message_types_by_name[name]
 
 
-def pairs(sdk: str, module: ModuleType, roots: dict[str, str]) -> Iterator[tuple[Descriptor, Descriptor]]:
+def pairs(
+    sdk: str, module: ModuleType, roots: dict[str, str]
+) -> Iterator[tuple[Descriptor, Descriptor]]:
     """Our and the SDK's type of every message that can be reached from the roots."""
     there = peer(sdk)
     todo = [
@@ -207,9 +209,7 @@ def test_what_an_sdk_says_has_our_number_and_type(
     sdk: str, module: ModuleType, roots: dict[str, str]
 ) -> None:
     wrong = []
-    for ours, theirs in pairs(
-    sdk: str, module: ModuleType, roots: dict[str, str]
-) -> None:
+    for ours, theirs in pairs(sdk, module, roots):
         for number, field in theirs.fields_by_number.items():
             if (ours.name, number) in LEFT_OUT[sdk]:
                 continue
@@ -249,9 +249,7 @@ def test_every_exception_is_still_needed(
 
 
 @pytest.mark.parametrize(("sdk", "module", "roots"), PEERS)
-def test_every_root_exists_somewhere(
-    sdk: str, module: ModuleType, roots: dict[str, str]
-) -> None:
+def test_every_root_exists_somewhere(sdk: str, module: ModuleType, roots: dict[str, str]) -> None:
     absent = set(roots.values()) - known(sdk)
     old = {"ListInstanceIDsRequest", "ListInstanceIDsResponse"}
     assert absent <= (old if sdk in (D17, D18) else set())
