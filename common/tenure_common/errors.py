@@ -291,3 +291,4 @@ class ConfigConflictError(StoreError):
 
     code = "TN0407"
     grpc = "FAILED_PRECONDITION"
+    http = 409

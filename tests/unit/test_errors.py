@@ -66,7 +66,7 @@ def test_outside_forms(cls: type[TenureError]) -> None:
 def test_client_errors_agree_in_both_protocols(cls: type[TenureError]) -> None:
     # A client must not be told to repeat in one protocol what the other calls its own fault.
     ours = cls.grpc in {"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNIMPLEMENTED"}
-    assert (cls.http >= 500) is ours or cls.code in {"TN0407"}
+    assert (cls.http >= 500) is ours
 
 
 @each_class
