@@ -50,7 +50,7 @@ async def killed_engine_in_fan_out(stage: Stage) -> None:
     """SIGKILL in a fan-out: all results come, each task is resolved once."""
     app = await stage.open("app", worker={"threads": 8})
     key = stage.id()
-    fan = loop(20, [task(activity("echo", var("i")), push="all")])
+    fan = loop(20, [task(activity("echo", [var("i")]), push="all")])
     gate = [task(activity("count", key), "c")]
     children = [task(child([*call("echo", 1, "r"), give(var("r"))]), push="kids")] * 3
     steps = [*gate, fan, *children, wait_all("all", "r"), wait_all("kids"), give(var("r"))]
@@ -58,7 +58,7 @@ async def killed_engine_in_fan_out(stage: Stage) -> None:
     await stage.eventually(lambda: stage.counted(key), 1)
     await stage.restart_engine()
     state = await stage.patiently(lambda: app.done(instance))
-    assert state.output == list(range(20))
+    assert state.output == [[n] for n in range(20)]
 
 
 @scenario(lone=True)

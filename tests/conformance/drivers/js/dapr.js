@@ -119,8 +119,12 @@ class App {
   }
 
   async stop_worker() {
-    await this.worker?.stop();
+    const worker = this.worker;
     this.worker = null;
+    await worker?.stop().catch((error) => {
+      // After a lost connection the SDK says so by throwing; there is nothing left to stop.
+      if (!String(error?.message).includes("not running")) throw error;
+    });
   }
 
   async close() {
