@@ -64,7 +64,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Suite:
     """One pytest run."""
 
     name: str
@@ -77,7 +77,7 @@ class Layer:
 
     name: str
     shows: str
-    steps: Sequence[Check | Tests]
+    steps: Sequence[Check | Suite]
     needs: Sequence[Need] = ()
     limit: int = 300
 
@@ -121,8 +121,8 @@ LAYERS = (
         "unit",
         "each module on its own; the engine covered to the percentage that is promised",
         (
-            Tests("unit tests", ("tests/unit", "--cov=tenure_sidecar.engine", "--cov-report=")),
-            Tests(
+            Suite("unit tests", ("tests/unit", "--cov=tenure_sidecar.engine", "--cov-report=")),
+            Suite(
                 "property tests",
                 ("tests/property", "--cov=tenure_sidecar.engine", "--cov-report=", "--cov-append"),
             ),
@@ -135,19 +135,19 @@ LAYERS = (
     Layer(
         "integration",
         "stores on real files, servers on real sockets, the engine as a process",
-        (Tests("integration tests", ("tests/integration",)),),
+        (Suite("integration tests", ("tests/integration",)),),
     ),
     Layer(
         "conformance",
         "the released SDKs, unmodified, against the engine",
-        (Tests("conformance tests", ("tests/conformance",)),),
+        (Suite("conformance tests", ("tests/conformance",)),),
         needs=(NODE, NPM, JAVA, JAVAC, MAVEN),
         limit=900,
     ),
     Layer(
         "crash",
         "SIGKILL under load with a stock SDK app: nothing lost, stuck or counted twice",
-        (Tests("crash tests", ("tests/cluster",)),),
+        (Suite("crash tests", ("tests/cluster",)),),
         limit=600,
     ),
 )
@@ -198,7 +198,7 @@ def run_check(check: Check, layer: Layer, result: Result) -> None:
         result.problems.append(_why(check.name, code, layer.limit))
 
 
-def run_tests(tests: Tests, layer: Layer, result: Result, *, strict: bool) -> None:
+def run_tests(tests: Suite, layer: Layer, result: Result, *, strict: bool) -> None:
     """Run pytest and add its counts to ``result``."""
     say(f"--> {tests.name}")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,196 @@
+"""The runner of the layers: counts, missing programs, limits, the last line.
+
+Out of scope: the real layers (running them is their test).  Layers here are made of small Python
+programs; the only limit that a test waits for is that of a program that never ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import run as runner
+from run import Check, Layer, Need, Result, Suite
+
+PYTHON = "python"
+
+
+def script(code: str) -> tuple[str, ...]:
+    return (PYTHON, "-c", code)
+
+
+PASSES = Check("passes", script(""))
+FAILS = Check("fails", script("raise SystemExit(3)"))
+
+
+@pytest.fixture
+def tests_in(tmp_path: Path) -> Callable[[str], Suite]:
+    """Write a test module; returns the step that runs it."""
+
+    def write(code: str) -> Suite:
+        path = tmp_path / "test_sample.py"
+        path.write_text(code, encoding="utf-8")
+        (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        arguments = ("-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"), str(path))
+        return Suite("sample tests", arguments)
+
+    return write
+
+
+def came_to(result: Result) -> tuple[int, int, int]:
+    return result.passed, result.failed, result.skipped
+
+
+def run_steps(*steps: Check | Suite, strict: bool = False, limit: int = 60) -> Result:
+    return runner.run_layer(Layer("sample", "samples", steps, limit=limit), strict=strict)
+
+
+def test_checks_are_counted() -> None:
+    result = run_steps(PASSES, FAILS, PASSES)
+    assert came_to(result) == (2, 1, 0)
+    assert result.problems == ["fails: failed"]
+
+
+MIXED = """
+import pytest
+def test_a(): pass
+def test_b(): pass
+def test_c(): assert False
+@pytest.mark.skip
+def test_d(): pass
+@pytest.fixture
+def broken(): raise RuntimeError
+def test_e(broken): pass
+"""
+
+
+def test_tests_are_counted(tests_in: Callable[[str], Suite]) -> None:
+    assert came_to(run_steps(tests_in(MIXED))) == (2, 2, 1)
+
+
+def test_a_skip_is_a_failure_when_strict(tests_in: Callable[[str], Suite]) -> None:
+    step = tests_in("import pytest\n@pytest.mark.skip\ndef test_a(): pass\n")
+    assert came_to(run_steps(step)) == (0, 0, 1)
+    result = run_steps(step, strict=True)
+    assert came_to(result) == (0, 1, 0)
+    assert "1 skipped, and CI=true allows none" in result.problems[0]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("", id="nothing-collected"),
+        pytest.param("import nowhere_to_be_found", id="import-error"),
+        pytest.param("import os; os._exit(9)", id="process-dies"),
+        pytest.param("def test_a(): import os; os._exit(0)", id="dies-with-exit-code-0"),
+    ],
+)
+def test_a_run_without_results_fails(tests_in: Callable[[str], Suite], code: str) -> None:
+    assert run_steps(tests_in(code)).failed == 1
+
+
+def test_a_step_that_hangs_is_ended_at_the_limit_with_its_children() -> None:
+    endless = script(
+        "import subprocess, sys, signal;"
+        "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']);"
+        "signal.pause()"
+    )
+    result = run_steps(Check("endless", endless), PASSES, limit=1)
+    assert came_to(result) == (1, 1, 0)
+    assert result.problems == ["endless: not done after 1 s"]
+
+
+MISSING = Need("no-such-program", "Nothing")
+
+
+@pytest.mark.parametrize(
+    ("need", "says"),
+    [
+        pytest.param(Need(PYTHON, "Python"), None, id="there"),
+        pytest.param(Need(PYTHON, "Python", 3, ("--version",)), None, id="new-enough"),
+        pytest.param(
+            Need(PYTHON, "Python", 99, ("--version",)),
+            "python is 3: install Python >= 99",
+            id="too-old",
+        ),
+        pytest.param(
+            Need(PYTHON, "Python", 3, ("-c", "")),
+            "python is of an unknown version: install Python >= 3",
+            id="says-nothing",
+        ),
+        pytest.param(MISSING, "no-such-program not found: install Nothing", id="missing"),
+        pytest.param(
+            Need("no-such-program", "Nothing", 20, ("--version",)),
+            "no-such-program not found: install Nothing >= 20",
+            id="missing-with-version",
+        ),
+    ],
+)
+def test_need(need: Need, says: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert need.missing() == says
+
+
+def test_a_missing_program_fails_its_layer_and_runs_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    layer = Layer("sample", "samples", (PASSES,), needs=(MISSING,))
+    result = runner.run_layer(layer, strict=False)
+    assert came_to(result) == (0, 1, 0)
+    assert "no-such-program not found" in capsys.readouterr().out
+
+
+def layers(*names: str, steps: Sequence[Check] = (PASSES,)) -> tuple[Layer, ...]:
+    return tuple(Layer(name, "samples", steps) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("argv", "steps", "code", "last"),
+    [
+        pytest.param([], (PASSES,), 0, "2 passed, 0 failed", id="all"),
+        pytest.param(["a"], (PASSES,), 0, "1 passed, 0 failed", id="one-layer"),
+        pytest.param([], (PASSES, FAILS), 1, "2 passed, 2 failed", id="sum-over-layers"),
+        pytest.param(["c"], (PASSES,), 2, "no layer c; there are: a b", id="unknown-layer"),
+    ],
+)
+def test_last_line(
+    argv: list[str],
+    steps: Sequence[Check],
+    code: int,
+    last: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(runner, "LAYERS", layers("a", "b", steps=steps))
+    assert runner.main(argv, {}) == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_ci_is_strict(tests_in: Callable[[str], Suite], monkeypatch: pytest.MonkeyPatch) -> None:
+    step = tests_in("import pytest\n@pytest.mark.skip\ndef test_a(): pass\n")
+    monkeypatch.setattr(runner, "LAYERS", (Layer("a", "samples", (step,)),))
+    assert runner.main([], {}) == 0
+    assert runner.main([], {"CI": "true"}) == 1
+
+
+def test_table_names_what_failed() -> None:
+    text = runner.table([Result("unit", 10), Result("types", 0, 1, problems=["mypy: failed"])])
+    unit, types, problem = text.splitlines()[1:]
+    assert unit.split()[:3] == ["unit", "ok", "10"]
+    assert types.split()[:2] == ["types", "FAILED"]
+    assert problem.strip() == "mypy: failed"
+
+
+def test_each_real_layer_names_things_that_exist() -> None:
+    for layer in runner.LAYERS:
+        assert layer.steps
+        for step in layer.steps:
+            if isinstance(step, Suite):
+                paths = [one for one in step.arguments if one.startswith("tests/")]
+                assert paths
+                assert all((runner.ROOT / path).is_dir() for path in paths)
+            else:
+                assert (runner.BIN / step.command[0]).exists()
