@@ -1,8 +1,10 @@
 """gRPC by grpc.aio: the transport that is always available, and the one with TLS.
 
-It costs four to eight times the CPU of ``native`` per call, but limits a message before it is read
-and listens anywhere.  Methods are found by path in a generic handler that never decodes; unknown
-ones are answered there, with their name.
+It costs several times the CPU of ``native`` per call, but limits a message before it is read and
+listens anywhere.  Methods are registered by path with handlers that never decode.  gRPC keeps a
+queue of requests per registered method, and sheds calls (CANCELLED) from one that grows too long,
+so a flood of one method does not hit the others; unknown methods share a queue, and are answered
+by name.
 """
 
 # The stubs of grpc leave the types of messages open.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -71,7 +73,9 @@ class GrpcioTransport:
         """Listen; returns the bound port.  Raises: PortInUseError, BadSettingError."""
         self._loop = asyncio.get_running_loop()
         server = grpc.aio.server(options=_options(self._limits))
-        server.add_generic_rpc_handlers((_Router(self),))
+        server.add_generic_rpc_handlers((_Unknown(),))
+        for service, methods in self._methods().items():
+            cast("Any", server).add_registered_method_handlers(service, methods)  # not in the stubs
         port = self._port
         for address in self._addresses:
             require_free(address, port, flag=self._flag)
@@ -155,33 +159,36 @@ class GrpcioTransport:
         if self._stopping and not self._open:
             self._idle.set()
 
-    def method(self, path: str) -> grpc.RpcMethodHandler[bytes, bytes]:
-        """grpc.aio's handler of the method at ``path``."""
-        unary = self._unary.get(path)
-        if unary is not None:
-            return grpc.unary_unary_rpc_method_handler(partial(self.serve_unary, unary))
-        stream = self._streams.get(path)
-        if stream is not None:
-            return grpc.unary_stream_rpc_method_handler(partial(self.serve_stream, stream))
-        return grpc.unary_unary_rpc_method_handler(partial(_unknown, path))
+    def _methods(self) -> dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]]:
+        """grpc.aio's handlers, by service and method."""
+        found: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
+        for path, unary in self._unary.items():
+            _, service, method = path.split("/")
+            found.setdefault(service, {})[method] = grpc.unary_unary_rpc_method_handler(
+                partial(self.serve_unary, unary)
+            )
+        for path, stream in self._streams.items():
+            _, service, method = path.split("/")
+            found.setdefault(service, {})[method] = grpc.unary_stream_rpc_method_handler(
+                partial(self.serve_stream, stream)
+            )
+        return found
 
 
-async def _unknown(path: str, _request: bytes, context: Context) -> bytes:
+async def _unimplemented(path: str, _request: bytes, context: Context) -> bytes:
     await context.abort(
         grpc.StatusCode.UNIMPLEMENTED, f"there is no method {path} on this port [TN0300]"
     )
 
 
-class _Router(_GenericRpcHandler):
-    """Every method of the server."""
-
-    def __init__(self, transport: GrpcioTransport) -> None:
-        self._transport = transport
+class _Unknown(_GenericRpcHandler):
+    """Every method that is not registered."""
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        return self._transport.method(handler_call_details.method)
+        path = handler_call_details.method
+        return grpc.unary_unary_rpc_method_handler(partial(_unimplemented, path))
 
 
 def _options(limits: TransportLimits) -> list[tuple[str, int]]:
