@@ -34,9 +34,24 @@ _log = structlog.get_logger(__name__)
 
 
 class _Seam:
-    """What calls and streams share."""
+    """What calls and streams share.
 
-    __slots__ = ("_callbacks", "_context", "_gone", "_loop", "ended", "max_send", "request")
+    The facts of the request are read at once: grpc.aio reads them from memory of the call, and a
+    look at them after its end crashes the process (grpcio 1.85).
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_context",
+        "_gone",
+        "_loop",
+        "ended",
+        "max_send",
+        "metadata",
+        "peer",
+        "request",
+        "time_remaining",
+    )
 
     def __init__(
         self, request: bytes, context: Context, *, loop: asyncio.AbstractEventLoop, max_send: int
@@ -44,27 +59,16 @@ class _Seam:
         self.request = request
         self.max_send = max_send
         self.ended = False
+        self.metadata: Metadata = tuple(
+            (str(key), value) for key, value in context.invocation_metadata() or ()
+        )
+        self.peer = str(context.peer())
+        left = cast("float | None", context.time_remaining())
+        self.time_remaining = None if left is None or left > _NO_DEADLINE else left
         self._context = context
         self._loop = loop
         self._callbacks: tuple[Callable[[], None], ...] = ()
         self._gone = False
-
-    @property
-    def metadata(self) -> Metadata:
-        """Request headers."""
-        found = self._context.invocation_metadata() or ()
-        return tuple((str(key), value) for key, value in found)
-
-    @property
-    def peer(self) -> str:
-        """The client's address as gRPC writes it."""
-        return str(self._context.peer())
-
-    @property
-    def time_remaining(self) -> float | None:
-        """Seconds until the deadline."""
-        left = cast("float | None", self._context.time_remaining())
-        return None if left is None or left > _NO_DEADLINE else left
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
         """Call back once when the client is gone; soon, when it already is."""
