@@ -14,13 +14,15 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import structlog
 
+from tenure_common import names
 from tenure_common.clock import wall_ns
 from tenure_common.errors import BadSettingError, TenureError
+from tenure_common.logging import Format, Level
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
@@ -29,6 +31,7 @@ from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.http.server import HttpServer
 from tenure_sidecar.ids import SystemIds
+from tenure_sidecar.meters import engine_metrics
 from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.servers import make
 from tenure_sidecar.rpc.transport import TransportLimits
@@ -45,24 +48,42 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Bytes = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+def _help(kind: Any, text: str) -> Any:
+    return Annotated[kind, msgspec.Meta(description=text)]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of ``tenure dev``; times in seconds, sizes in bytes."""
 
-    app_id: str = "app"
-    namespace: str = "default"
-    store: str = "sqlite:.tenure/tenure.db"
-    host: str = "127.0.0.1"
-    grpc_port: int = 50001
-    taskhub_port: int = 4001
-    http_port: int = 3500
-    transport: str = "native"
-    flavour: str = ""  # force one for every stream
-    partitions: int = 64
-    max_message_bytes: int = 64 * 1024 * 1024
-    max_worker_message_bytes: int = 4 * 1024 * 1024
-    turn_lease: float = 120.0
-    activity_lease: float = 0.0  # 0 = none
-    grace: float = 5.0
+    app_id: _help(str, "Name of the app whose workflows these are.") = "app"
+    namespace: _help(str, "Namespace of the app.") = "default"
+    store: _help(str, "Where workflows are kept: sqlite:PATH.") = "sqlite:.tenure/tenure.db"
+    host: _help(str, "Loopback address to listen on.") = names.LOOPBACK
+    grpc_port: _help(Port, "gRPC port for Dapr SDKs; 0 = any free one.") = names.PORT_GRPC
+    taskhub_port: _help(Port, "gRPC port for Durable Task SDKs; 0 = any.") = names.PORT_TASKHUB
+    http_port: _help(Port, "HTTP port: health, metadata, API; 0 = any.") = names.PORT_HTTP
+    transport: _help(Literal["native", "grpcio"], "gRPC server.") = "native"
+    flavour: _help(
+        Literal["", "dapr", "microsoft"], "Protocol flavour of every worker; empty = detect."
+    ) = ""
+    partitions: _help(Bytes, "Partitions of a new store; fixed when it is created.") = 64
+    max_message_bytes: _help(Bytes, "Largest message taken from an app.") = 64 * 1024 * 1024
+    max_worker_message_bytes: _help(
+        Bytes, "Largest message that workers accept, when their SDK's limit was raised."
+    ) = 4 * 1024 * 1024
+    turn_lease: _help(Seconds, "A turn not answered for so long is sent again; 0 = never.") = 120.0
+    activity_lease: _help(
+        Seconds, "An activity not answered for so long is sent again; 0 = never."
+    ) = 0.0
+    grace: _help(Seconds, "How long a stop waits for calls and for the app.") = 5.0
+    log_level: _help(Level, "Least level that is logged.") = "info"
+    log_format: _help(Format, "Form of the log.") = "auto"
+    profile: _help(str, "Write a profile of the event loop's thread to this file.") = ""
     command: tuple[str, ...] = ()
 
 
@@ -105,7 +126,10 @@ class Engine:
         self.dispatcher = Dispatcher(
             clock=wall_ns,
             nonce=self.ids.nonce,
-            leases=Leases(turn=config.turn_lease, activity=config.activity_lease or float("inf")),
+            leases=Leases(
+                turn=config.turn_lease or float("inf"),
+                activity=config.activity_lease or float("inf"),
+            ),
         )
         self.writer = GroupWriter(
             self.store, call_later=loop.call_later, now=loop.time, pace=self._pace
@@ -124,15 +148,18 @@ class Engine:
         self.operations = Operations(
             self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
         )
-        self.grpc_port = await self._listen(config.grpc_port, "dapr")
-        self.taskhub_port = await self._listen(config.taskhub_port, "microsoft")
+        self.grpc_port = await self._listen(config.grpc_port, "dapr", flag="--grpc-port")
+        self.taskhub_port = await self._listen(
+            config.taskhub_port, "microsoft", flag="--taskhub-port"
+        )
+        self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
         self.http = HttpServer(self, host=config.host, port=config.http_port)
         self.http_port = await self.http.start()
         await self.host.start()
         self._background.append(loop.create_task(self.dispatcher.run(), name="dispatch sweep"))
         self._ready = True
 
-    async def _listen(self, port: int, default_flavour: str) -> int:
+    async def _listen(self, port: int, default_flavour: str, *, flag: str) -> int:
         config = self.config
         unary, streams = task_hub(
             self.operations,
@@ -150,6 +177,7 @@ class Engine:
             unary=unary,
             streams=streams,
             limits=TransportLimits(max_receive_bytes=config.max_message_bytes),
+            port_flag=flag,
         )
         bound = await transport.start()
         self._transports.append(transport)
@@ -181,9 +209,33 @@ class Engine:
 
     # --- facts for the HTTP side ----------------------------------------------------------------
 
+    @property
+    def app_id(self) -> str:
+        """Name of the app."""
+        return self.config.app_id
+
+    @property
+    def workflows(self) -> Operations:
+        """The verbs."""
+        return self.operations
+
     def not_ready(self) -> list[str]:
         """Why the engine is not ready; empty when it is."""
         return [] if self._ready else ["starting or stopping"]
+
+    def connected_workers(self) -> int:
+        """Open work streams."""
+        return self.dispatcher.workers
+
+    def active_actors(self) -> dict[str, int]:
+        """Actor types as Dapr names them, with how many are in memory; none without a worker."""
+        if not self.dispatcher.workers:
+            return {}
+        prefix = f"dapr.internal.{self.config.namespace}.{self.config.app_id}"
+        return {
+            f"{prefix}.workflow": self.host.resident_count,
+            f"{prefix}.activity": self.dispatcher.in_flight,
+        }
 
 
 def ready_line(engine: Engine) -> str:
@@ -231,7 +283,7 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
 
 
 def main(config: Config) -> int:
-    """Run on uvloop where there is one; errors go to stderr, with their code."""
+    """Run on uvloop where there is one.  Raises: TenureError."""
     # A writer thread and the transport's receiver share the interpreter with the loop: at the
     # default of 5 ms a thread that becomes runnable may wait that long for its turn.
     sys.setswitchinterval(0.0005)
@@ -245,9 +297,16 @@ def main(config: Config) -> int:
     def tell(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - the command's output
 
-    try:
+    def serve() -> int:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(run(config, tell=tell))
-    except TenureError as error:
-        print(f"tenure: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit
+
+    if not config.profile:
+        return serve()
+    import cProfile  # noqa: PLC0415 - only when asked for
+
+    profile = cProfile.Profile()
+    try:
+        return int(profile.runcall(serve))
+    finally:
+        profile.dump_stats(config.profile)

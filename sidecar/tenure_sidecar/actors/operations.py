@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.host import Host
     from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.actors.port import Clock
-    from tenure_sidecar.engine.events import Event
+    from tenure_sidecar.engine.events import Event, Instant
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.ids import Ids
     from tenure_sidecar.engine.turn import Creation, InboxItem
@@ -50,8 +50,8 @@ class Operations:
         self._host = host
         self._store = store
         self._writer = writer
-        self._ids = ids
-        self._clock = clock
+        self.ids = ids
+        self.clock = clock
 
     # --- start and read -------------------------------------------------------------------------
 
@@ -76,6 +76,28 @@ class Operations:
             Create(creation=creation, input=creation.start.input, replace=replace), written
         )
         return await done
+
+    async def start_new(
+        self,
+        name: str,
+        *,
+        instance_id: str | None = None,
+        input: str | None = None,  # noqa: A002 - the protocol's word
+        start_at: Instant | None = None,
+    ) -> str:
+        """Create an instance by its bare necessities and return its id.
+
+        Raises: InstanceExistsError, BadRequestError.
+        """
+        creation = starting.start(
+            name,
+            instance_id=instance_id or "",
+            input=input,
+            scheduled_start=start_at,
+            now=self.clock(),
+            ids=self.ids,
+        )
+        return (await self.start(creation)).instance_id
 
     async def head(self, instance_id: str) -> Head | None:
         """The durable head, None when there is no such instance."""
@@ -126,6 +148,10 @@ class Operations:
             raise _missing(instance_id)
         return loaded.head, loaded.history
 
+    async def children(self, instance_id: str) -> tuple[str, ...]:
+        """Ids of the instance's children."""
+        return await self._store.children(instance_id)
+
     async def page(self, query: Query, *, limit: int, cursor: str | None) -> Page:
         """One page of heads."""
         return await self._store.heads(query, limit=limit, cursor=cursor)
@@ -174,32 +200,80 @@ class Operations:
 
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         """Put an external event into the inbox.  Raises: NoSuchInstanceError."""
-        item = starting.raise_event(name, data, now=self._clock(), ids=self._ids)
+        item = starting.raise_event(name, data, now=self.clock(), ids=self.ids)
         await self._send(instance_id, item, consumed=False)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Suspend.  Raises: NoSuchInstanceError."""
-        item = starting.suspend(reason, now=self._clock(), ids=self._ids)
+        item = starting.suspend(reason, now=self.clock(), ids=self.ids)
         await self._send(instance_id, item, consumed=True)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Resume.  Raises: NoSuchInstanceError."""
-        item = starting.resume(reason, now=self._clock(), ids=self._ids)
+        item = starting.resume(reason, now=self.clock(), ids=self.ids)
         await self._send(instance_id, item, consumed=True)
 
     async def terminate(self, instance_id: str, output: str | None, *, recurse: bool) -> None:
         """Terminate; its children too when ``recurse``.  Raises: NoSuchInstanceError."""
-        item = starting.terminate(output, recurse=recurse, now=self._clock(), ids=self._ids)
+        item = starting.terminate(output, recurse=recurse, now=self.clock(), ids=self.ids)
         await self._send(instance_id, item, consumed=True)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """Put a failed instance back before its failures.
 
-        Raises: NoSuchInstanceError, NotTerminalError.
+        Raises: NoSuchInstanceError, NotFailedError.
         """
-        raise NotImplementedError
+        head = await self._require(instance_id)
+        item = rewind.rewind(head, reason, now=self.clock(), ids=self.ids)
+        await self._send(instance_id, item, consumed=False)
 
     # --- new instances from old ones --------------------------------------------------------------
+
+    async def restart(self, instance_id: str, *, new_id: bool) -> str:
+        """Run a finished instance's workflow again; returns the new run's id.
+
+        Raises: NoSuchInstanceError, NotTerminalError.
+        """
+        head = await self._require(instance_id)
+        given = await self._store.input(instance_id)
+        creation = restart.restart(
+            head, given, new_id=new_id, now=self.clock(), ids=self.ids
+        )
+        return (await self.start(creation)).instance_id
+
+    async def rerun(  # noqa: PLR0913 - what the request has
+        self,
+        instance_id: str,
+        *,
+        event_id: int,
+        new_id: str = "",
+        overwrite_input: bool = False,
+        given: str | None = None,
+        child_id: str = "",
+    ) -> str:
+        """Run a finished instance again from one of its events; returns the new instance's id.
+
+        Raises: NoSuchInstanceError, BadRerunError, NoSuchEventError, InstanceExistsError.
+        """
+        head, history = await self.history(instance_id)
+        creation = rerun.rerun_from_event(
+            head,
+            history,
+            event_id=event_id,
+            instance_id=new_id,
+            overwrite_input=overwrite_input,
+            input=given,
+            child_id=child_id,
+            now=self.clock(),
+            ids=self.ids,
+        )
+        return (await self.start(creation, replace=frozenset())).instance_id
+
+    async def _require(self, instance_id: str) -> Head:
+        head = await self._host.head(instance_id)
+        if head is None:
+            raise _missing(instance_id)
+        return head
 
     # --- purge ----------------------------------------------------------------------------------
 

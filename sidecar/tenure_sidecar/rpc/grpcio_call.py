@@ -194,7 +194,12 @@ class GrpcioStream(_Seam):
             while queue:
                 message = queue.popleft()
                 # A message under way counts: the next one waits in the queue, not in gRPC.
-                await self._context.write(message)
+                try:
+                    await self._context.write(message)
+                except Exception as error:  # noqa: BLE001 - of a private type
+                    # The client went while the message was on its way; grpc.aio does not always
+                    # cancel, too.
+                    raise asyncio.CancelledError from error
                 self._queued_bytes -= len(message)
             self._queued_bytes = 0
             if self._status is not None:

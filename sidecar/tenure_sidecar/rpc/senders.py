@@ -6,8 +6,8 @@ not tell when; it only offers a send that blocks, outside the interpreter.  So w
 not take at once is sent by a thread, which comes back to the loop when all of it is out.  One
 thread serves one stream at a time, because the next message may block for ever.
 
-Threads are few.  With more streams waiting than threads, the rest are tried a few dozen times a
-second from the loop; a client among them that does read gets a thread when one is free.
+Threads are bounded.  With more streams waiting than threads, the rest are tried from the loop again
+and again; a client among them that does read gets a thread when one is free.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-THREADS_MAX = 32
-POLL_SECONDS = 0.02
+THREADS_MAX = 128  # far more than an app has worker streams; each costs its stack, some 50 kB
+POLL_SECONDS = 0.005
 
 
 class Backlog(Protocol):

@@ -1,0 +1,66 @@
+"""Which numbers of the engine /metrics shows.  Every one is read from a plain counter on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenure_common.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.host import Host
+    from tenure_sidecar.dispatch.dispatcher import Dispatcher
+    from tenure_sidecar.store.group import GroupWriter
+
+
+def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> Metrics:
+    """The engine's metrics."""
+    metrics = Metrics()
+    metrics.gauge("tenure_workers", "Connected work streams", lambda: dispatcher.workers)
+    metrics.gauge(
+        "tenure_work_items_in_flight", "Work items at workers", lambda: dispatcher.in_flight
+    )
+    metrics.gauge(
+        "tenure_work_items_queued",
+        "Work items that wait for a worker",
+        lambda: {("turn",): dispatcher.queued[0], ("activity",): dispatcher.queued[1]},
+        labels=("kind",),
+    )
+    metrics.counter(
+        "tenure_work_items_redelivered_total",
+        "Work items sent again because a worker was lost or slow",
+        lambda: dispatcher.redelivered,
+    )
+    metrics.counter(
+        "tenure_completions_ignored_total",
+        "Answers with an unknown or stale completion token",
+        lambda: dispatcher.ignored,
+    )
+    metrics.counter(
+        "tenure_workflows_finished_total",
+        "Workflows that reached a terminal status",
+        lambda: {(status,): count for status, count in host.completed.items()},
+        labels=("status",),
+    )
+    metrics.gauge(
+        "tenure_instances_resident", "Instances in memory", lambda: host.resident_count
+    )
+    metrics.gauge("tenure_waits", "Clients that wait for an instance", lambda: len(host.waiters))
+    metrics.gauge(
+        "tenure_reminders_in_window", "Timers in memory", lambda: host.reminders.waiting
+    )
+    metrics.counter(
+        "tenure_store_commits_total", "Write transactions of the store", lambda: writer.writes
+    )
+    metrics.counter(
+        "tenure_store_ops_total", "Operations written to the store", lambda: writer.written
+    )
+    metrics.counter(
+        "tenure_store_ops_folded_total",
+        "Inbox rows that a turn's own commit made unnecessary",
+        lambda: writer.withdrawn,
+    )
+    metrics.counter(
+        "tenure_store_write_failures_total", "Writes that failed", lambda: writer.failed
+    )
+    metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
+    return metrics
