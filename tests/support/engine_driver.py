@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from support.seeded import SeededIds
-
 from tenure_sidecar.engine import codec
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.actions import Action, Response
@@ -34,7 +33,7 @@ CREATED = (ev.TaskScheduled, ev.TimerCreated, ev.ChildCreated, ev.EventSent, ev.
 
 
 class Driver:
-    """See the module docstring.  ``now`` moves by one nanosecond per commit unless a test sets it."""
+    """See the module docstring.  ``now`` moves by a nanosecond per commit unless a test sets it."""
 
     def __init__(
         self,

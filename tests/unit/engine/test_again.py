@@ -6,8 +6,8 @@ In scope: ids, inbox, reminders, head.  Out of scope: fairness of tight loops (a
 from __future__ import annotations
 
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Instant, Status

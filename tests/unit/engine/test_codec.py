@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from support.engine_driver import T0, Driver
 
+from support.engine_driver import T0, Driver
 from tenure_common.errors import StoreCorruptError, StoreNewerError
 from tenure_sidecar.engine import codec
 from tenure_sidecar.engine import events as ev
@@ -17,7 +17,7 @@ from tenure_sidecar.engine.head import Head, Stall
 from tenure_sidecar.engine.turn import InboxItem
 
 TRACE = ev.TraceContext("00-a-b-01", "b", "s")
-FAILURE = ev.Failure("E", "m", "stack", ev.Failure("I", "i"), True, {"k": b"\x00\xff"})  # noqa: FBT003
+FAILURE = ev.Failure("E", "m", "stack", ev.Failure("I", "i"), True, {"k": b"\x00\xff"})
 PARENT = ev.Parent("p", "e", 3, "n", "v", "app", "ns")
 ORIGIN = ev.TimerOrigin(ev.ORIGIN_ACTIVITY_RETRY, "t")
 TAGS = {"k": "v"}

@@ -7,8 +7,8 @@ they reach the inbox (actors), rewind.
 from __future__ import annotations
 
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Instant, Status

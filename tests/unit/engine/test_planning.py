@@ -7,8 +7,8 @@ In scope: ``plan`` without control operations.  Out of scope: what the worker's 
 from __future__ import annotations
 
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Instant, Status

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_common.errors import BadRerunError, NoSuchEventError, TenureError
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev

@@ -7,8 +7,8 @@ a store does with the creations (its own suite), RPC status codes.
 from __future__ import annotations
 
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_common.errors import NotFailedError, NotTerminalError
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
@@ -25,7 +25,7 @@ LATER = Instant.of(T0 + 10**15)
 
 
 def failed() -> Driver:
-    """Activity 0 done; activity 1 fails, activity 2, timer 3 and child 5 are open, child 4 failed."""
+    """Activity 0 is done, 1 failed, 2 is open; timer 3 and child 5 are open, child 4 failed."""
     driver = Driver()
     driver.run(act.ScheduleTask(0, name="a"))
     driver.done(0, "r0")

@@ -6,8 +6,8 @@ Out of scope: who measures a work item (dispatch), how long a retry waits (actor
 from __future__ import annotations
 
 import pytest
-from support.engine_driver import T0, Driver, names
 
+from support.engine_driver import T0, Driver, names
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import StallReason, Status, VersionInfo

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from support.engine_driver import T0, Driver
 from support.seeded import SeededIds
-
 from tenure_common.errors import BadRequestError
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine import starting

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.engine_driver import T0, Driver
 
+from support.engine_driver import T0, Driver
 from tenure_common.errors import IllegalTransitionError
 from tenure_sidecar.engine import transitions
 from tenure_sidecar.engine.draft import Draft

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from support.engine_driver import APP, T0, Driver, names
 
+from support.engine_driver import APP, T0, Driver, names
 from tenure_common.errors import BadTurnError, StaleTurnError
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
