@@ -153,7 +153,7 @@ ACTIVITIES = [hello, echo]
 
 def dapr(port: int) -> Callable[[], None]:
     """Start a worker of the Dapr SDK; returns what stops it."""
-    from dapr.ext import workflow  # type: ignore[import-not-found]  # noqa: PLC0415
+    from dapr.ext import workflow  # type: ignore[import-not-found]
 
     runtime = workflow.WorkflowRuntime(host="127.0.0.1", port=str(port))
     for one in [*WORKFLOWS, *joined(workflow.when_all)]:
@@ -166,7 +166,7 @@ def dapr(port: int) -> Callable[[], None]:
 
 def durabletask(port: int) -> Callable[[], None]:
     """Start a worker of the Durable Task SDK; returns what stops it."""
-    from durabletask import task, worker  # type: ignore[import-not-found]  # noqa: PLC0415
+    from durabletask import task, worker  # type: ignore[import-not-found]
 
     hub = worker.TaskHubGrpcWorker(host_address=f"127.0.0.1:{port}")
     for one in [*WORKFLOWS, *joined(task.when_all)]:

@@ -54,8 +54,8 @@ def python_of(sdk: Sdk) -> str:
     for folder in (ROOT / "tests",):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    from conformance.sdks import SDKS as LOCKED  # noqa: PLC0415 - needs the path above
-    from support.sdks import environment  # noqa: PLC0415
+    from conformance.sdks import SDKS as LOCKED
+    from support.sdks import environment
 
     locked = next(one for one in LOCKED if one.key == sdk.key)
     return environment(locked).command[0]

@@ -47,7 +47,7 @@ class Need:
             return f"{self.program} not found: install {wanted}"
         if not self.least:
             return None
-        ran = subprocess.run([path, *self.version], capture_output=True, text=True, check=False)  # noqa: S603
+        ran = subprocess.run([path, *self.version], capture_output=True, text=True, check=False)
         found = re.search(r"(\d+)", ran.stdout + ran.stderr)
         if found is None or int(found[1]) < self.least:
             shown = found[0] if found else "of an unknown version"
@@ -162,7 +162,7 @@ def run(command: Sequence[str], limit: int) -> int:
     """Run a program of the environment; 124 when it had to be ended at its limit."""
     program = BIN / command[0]
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
-    process = subprocess.Popen(  # noqa: S603 - our own commands
+    process = subprocess.Popen(
         [str(program), *command[1:]], cwd=ROOT, env=env, start_new_session=True
     )
     try:

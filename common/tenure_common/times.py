@@ -43,7 +43,7 @@ def format_time(nanoseconds: int) -> str:
     try:
         moment = _EPOCH + dt.timedelta(seconds=seconds)
     except OverflowError:
-        moment, nanos = dt.datetime.max, NANOS - 1
+        moment, nanos = dt.datetime.max.replace(tzinfo=dt.UTC), NANOS - 1
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z".rjust(30, "0")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tenure_common import clock, logging, settings
 from tenure_common.errors import BadSettingError, TenureError, UsageError
-from tenure_sidecar.runtime import Config
+from tenure_sidecar.config import Config
 from tenure_sidecar.runtime import main as serve
 
 _USAGE = """\
@@ -32,7 +32,7 @@ def dev(argv: Sequence[str]) -> int:
     known = settings.settings_of(Config, without=("command",))
     line = settings.parse(argv, known)
     if line.help:
-        print(_USAGE + settings.help_of(known))  # noqa: T201 - the command's output
+        print(_USAGE + settings.help_of(known))
         return 0
     path = settings.config_path(line.flags, os.environ)
     text: str | None = None
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(message)
         return _COMMANDS[words[0]](words[1:])
     except TenureError as error:
-        print(f"tenure: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+        print(f"tenure: {error}", file=sys.stderr)
         return error.exit
 
 

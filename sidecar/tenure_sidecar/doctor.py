@@ -16,7 +16,7 @@ import msgspec
 
 from tenure_common import settings
 from tenure_common.errors import BadSettingError, TenureError
-from tenure_sidecar.runtime import Config
+from tenure_sidecar.config import Config
 from tenure_sidecar.store.sqlite.check import check
 
 _USAGE = """\

@@ -41,13 +41,9 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
         lambda: {(status,): count for status, count in host.completed.items()},
         labels=("status",),
     )
-    metrics.gauge(
-        "tenure_instances_resident", "Instances in memory", lambda: host.resident_count
-    )
+    metrics.gauge("tenure_instances_resident", "Instances in memory", lambda: host.resident_count)
     metrics.gauge("tenure_waits", "Clients that wait for an instance", lambda: len(host.waiters))
-    metrics.gauge(
-        "tenure_reminders_in_window", "Timers in memory", lambda: host.reminders.waiting
-    )
+    metrics.gauge("tenure_reminders_in_window", "Timers in memory", lambda: host.reminders.waiting)
     metrics.counter(
         "tenure_store_commits_total", "Write transactions of the store", lambda: writer.writes
     )

@@ -14,15 +14,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
-from tenure_common import names
 from tenure_common.clock import wall_ns
-from tenure_common.errors import BadSettingError, TenureError
-from tenure_common.logging import Format, Level
+from tenure_common.errors import BadSettingError
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
@@ -32,8 +29,8 @@ from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.http.server import HttpServer
 from tenure_sidecar.ids import SystemIds
 from tenure_sidecar.meters import engine_metrics
-from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.servers import make
+from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.transport import TransportLimits
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.wire.dapr import DaprCodec
@@ -42,49 +39,12 @@ from tenure_sidecar.wire.microsoft import MicrosoftCodec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tenure_sidecar.config import Config
     from tenure_sidecar.rpc.transport import Transport
     from tenure_sidecar.store.port import Store
+    from tenure_sidecar.wire.codec import Codec
 
 _log = structlog.get_logger(__name__)
-
-
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Bytes = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-
-
-def _help(kind: Any, text: str) -> Any:
-    return Annotated[kind, msgspec.Meta(description=text)]
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of ``tenure dev``; times in seconds, sizes in bytes."""
-
-    app_id: _help(str, "Name of the app whose workflows these are.") = "app"
-    namespace: _help(str, "Namespace of the app.") = "default"
-    store: _help(str, "Where workflows are kept: sqlite:PATH.") = "sqlite:.tenure/tenure.db"
-    host: _help(str, "Loopback address to listen on.") = names.LOOPBACK
-    grpc_port: _help(Port, "gRPC port for Dapr SDKs; 0 = any free one.") = names.PORT_GRPC
-    taskhub_port: _help(Port, "gRPC port for Durable Task SDKs; 0 = any.") = names.PORT_TASKHUB
-    http_port: _help(Port, "HTTP port: health, metadata, API; 0 = any.") = names.PORT_HTTP
-    transport: _help(Literal["native", "grpcio"], "gRPC server.") = "native"
-    flavour: _help(
-        Literal["", "dapr", "microsoft"], "Protocol flavour of every worker; empty = detect."
-    ) = ""
-    partitions: _help(Bytes, "Partitions of a new store; fixed when it is created.") = 64
-    max_message_bytes: _help(Bytes, "Largest message taken from an app.") = 64 * 1024 * 1024
-    max_worker_message_bytes: _help(
-        Bytes, "Largest message that workers accept, when their SDK's limit was raised."
-    ) = 4 * 1024 * 1024
-    turn_lease: _help(Seconds, "A turn not answered for so long is sent again; 0 = never.") = 120.0
-    activity_lease: _help(
-        Seconds, "An activity not answered for so long is sent again; 0 = never."
-    ) = 0.0
-    grace: _help(Seconds, "How long a stop waits for calls and for the app.") = 5.0
-    log_level: _help(Level, "Least level that is logged.") = "info"
-    log_format: _help(Format, "Form of the log.") = "auto"
-    profile: _help(str, "Write a profile of the event loop's thread to this file.") = ""
-    command: tuple[str, ...] = ()
 
 
 def open_store(url: str, *, partitions: int) -> Store:
@@ -107,7 +67,7 @@ class Engine:
         self.config = config
         self.ids = SystemIds()
         self.store = open_store(config.store, partitions=config.partitions)
-        self.codecs = {
+        self.codecs: dict[str, Codec] = {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),
         }
@@ -259,7 +219,7 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
     try:
         await engine.start()
         tell(ready_line(engine))
-        waits = [loop.create_task(stop.wait())]
+        waits: list[asyncio.Task[bool] | asyncio.Task[int]] = [loop.create_task(stop.wait())]
         if config.command:
             env = environment(
                 os.environ,

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conformance.sdks import SDKS
 from support.engine import EngineProcess
 from support.sdks import environment
@@ -47,7 +48,7 @@ class Rig:
 
     def start_app(self) -> None:
         command = [python(), str(APPS / "worker.py"), self.engine.taskhub_address]
-        self._app = subprocess.Popen(  # noqa: S603 - our own command
+        self._app = subprocess.Popen(
             [*command, str(self.effects)],
             stdout=subprocess.PIPE,
             stderr=self._app_log,
@@ -64,7 +65,7 @@ class Rig:
         self._app.stdout.close()
 
     def start_load(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - our own command
+        return subprocess.Popen(
             [python(), str(APPS / "load.py"), self.engine.taskhub_address, str(WIDTH)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

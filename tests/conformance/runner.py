@@ -110,7 +110,7 @@ class Run:
             try:
                 async with asyncio.timeout(LIMIT):
                     await (self._alone(scenario) if scenario.lone else self._beside(scenario))
-            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is
+            except (Exception, pytest.fail.Exception):
                 return traceback.format_exc()
         return None
 

@@ -68,7 +68,7 @@ class App:
         given = {key: value for key, value in arguments.items() if value is not None}
         return await self._driver.ask(op, app=self.name, **given)
 
-    async def start(self, program: Program | str, id: str, **more: Any) -> str:  # noqa: A002
+    async def start(self, program: Program | str, id: str, **more: Any) -> str:
         """Start a program (or a named workflow); ``vars`` are the program's variables."""
         variables = more.pop("vars", {})
         if isinstance(program, str):
@@ -82,11 +82,11 @@ class App:
         assert raw is not None, f"{instance} does not exist"
         return State(raw)
 
-    async def run(self, program: Program | str, id: str, **more: Any) -> State:  # noqa: A002
+    async def run(self, program: Program | str, id: str, **more: Any) -> State:
         """Start and wait for the end."""
         return await self.done(await self.start(program, id, **more))
 
-    async def output(self, program: Program | str, id: str, **more: Any) -> Any:  # noqa: A002
+    async def output(self, program: Program | str, id: str, **more: Any) -> Any:
         """Run to completion and give the output."""
         state = await self.run(program, id, **more)
         assert state.status == "COMPLETED", state.raw

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conformance.catalogue import SCENARIOS
 from conformance.runner import Runner
 from conformance.sdks import BY_KEY, SDKS, Sdk

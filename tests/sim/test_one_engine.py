@@ -12,10 +12,10 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
+
 from support.one_engine import OneEngine
 from support.toy import Again, All, Call, Child, Event, Sleep
 from support.virtual import run
-
 from tenure_common.errors import (
     OutcomeUnknownError,
     StoreFullError,

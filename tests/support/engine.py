@@ -87,7 +87,7 @@ class EngineProcess:
             *self._args,
         ]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
+            self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder
             )
         return self._ready_line(self._process)

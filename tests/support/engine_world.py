@@ -26,6 +26,7 @@ from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.advance import advance
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.plan import Batch, plan
+from tenure_sidecar.engine.rerun import Rerunnable, rerun_from_event
 from tenure_sidecar.engine.rewind import rewind
 from tenure_sidecar.engine.stall import stall_oversize
 from tenure_sidecar.engine.state import State
@@ -146,6 +147,24 @@ class World:
             item = starting.terminate("t", recurse=verb.endswith("all"), now=now, ids=ids)
         member.put(item)
         self.withdraw(member)
+
+    def rerun(self, instance_id: str, number: int) -> bool:
+        """Rerun an ended root from one of its activities, timers or children, under a new id."""
+        source = self.members[instance_id].state
+        created = [e for e in source.history if isinstance(e, Rerunnable)]
+        if source.head.parent is not None or not source.head.status.terminal or not created:
+            return False
+        creation = rerun_from_event(
+            source.head,
+            source.history,
+            event_id=created[number % len(created)].task_id,
+            instance_id=f"rerun-{len(self.members)}",
+            now=self.now,
+            ids=self.ids,
+        )
+        self._insert(creation)
+        self.members[creation.head.instance_id].tampered = True  # it has its source's events
+        return True
 
     # --- the owner ------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class FakeWorkflows:
         name: str,
         *,
         instance_id: str | None,
-        input: str | None,  # noqa: A002
+        input: str | None,
         start_at: Instant | None,
     ) -> str:
         self._called("start", name, instance_id, input, start_at)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from support.seeded import SeededIds
 from support.toy import ToyCodec, ToyWorker, Workflow
 from support.virtual import VirtualLoop
-
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases

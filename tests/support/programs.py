@@ -124,7 +124,7 @@ class Replay:
         else:
             self._process(event)
 
-    def _process(self, event: ev.Event) -> None:  # noqa: C901 - one branch per event kind
+    def _process(self, event: ev.Event) -> None:
         if isinstance(event, ev.WorkflowStarted):
             if event.at < self._now:
                 raise NonDeterminismError("time went backwards")

@@ -142,7 +142,7 @@ def _tool(name: str, what: str) -> str:
 
 
 def _run(*command: str, folder: Path | None = None) -> None:
-    done = subprocess.run(  # noqa: S603 - our own commands
+    done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_LIMIT, check=False
     )
     if done.returncode:

@@ -195,9 +195,7 @@ class _Replay:
             self._finish(stop.value)
         except ActivityError as uncaught:
             failure = ev.Failure("ActivityError", str(uncaught))
-            self.actions.append(
-                act.Complete(self._next, status=ev.Status.FAILED, failure=failure)
-            )
+            self.actions.append(act.Complete(self._next, status=ev.Status.FAILED, failure=failure))
         return self.actions
 
     def _finish(self, value: Any) -> None:

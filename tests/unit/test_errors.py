@@ -120,8 +120,8 @@ def test_family_is_in_the_number() -> None:
 
 
 def test_pages_name_only_settings_that_exist() -> None:
-    from tenure_common.settings import CONFIG, settings_of  # noqa: PLC0415 - for this alone
-    from tenure_sidecar.runtime import Config  # noqa: PLC0415 - for this alone
+    from tenure_common.settings import CONFIG, settings_of
+    from tenure_sidecar.config import Config
 
     known = {s.flag for s in (*settings_of(Config), CONFIG)}
     known |= {"--help", "--version", "--port", "--app", "--force", "--server"}  # of other commands

@@ -35,7 +35,7 @@ LARGEST_MEDIAN = 150
 def tracked() -> list[Path]:
     """Files that git knows, or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [path for line in found.stdout.splitlines() if (path := ROOT / line).is_file()]
 
 
@@ -170,7 +170,7 @@ def copy(tmp_path: Path) -> Path:
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a tool in a copy, importing from the copy."""
     path = [str(folder / name) for name in FOLDERS]
-    return subprocess.run(  # noqa: S603 - our own commands
+    return subprocess.run(
         command,
         cwd=folder,
         capture_output=True,
@@ -321,7 +321,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "import sys; from hatchling import build;"
         "build.build_wheel(sys.argv[1]); build.build_sdist(sys.argv[1])"
     )
-    subprocess.run([sys.executable, "-c", code, str(out)], cwd=ROOT, check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code, str(out)], cwd=ROOT, check=True)
     return out
 
 

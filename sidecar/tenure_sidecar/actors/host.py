@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -26,7 +25,7 @@ from tenure_common.errors import (
 from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.waiters import Waiters
-from tenure_sidecar.engine.events import TimerFired
+from tenure_sidecar.engine.events import TaskCompleted, TaskFailed, TimerFired
 from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import START, TIMER, InboxItem, Timer
 from tenure_sidecar.store.group import GroupWriter
@@ -159,9 +158,7 @@ class Host:
         resumed = 0
         while True:
             try:
-                page = await self.store.active(
-                    tuple(self._fences), after=after, limit=_ACTIVE_PAGE
-                )
+                page = await self.store.active(tuple(self._fences), after=after, limit=_ACTIVE_PAGE)
             except TenureError as error:
                 _log.warning("reading active instances failed", error=str(error))
                 await asyncio.sleep(1.0)
@@ -234,7 +231,7 @@ class Host:
                 known = {
                     entry.item.event.task_id
                     for entry in instance.inbox
-                    if hasattr(entry.item.event, "task_id")
+                    if isinstance(entry.item.event, TaskCompleted | TaskFailed)
                 }
                 tasks = [t for i, t in instance.state.tasks.items() if i not in known]
                 self.work.offer_tasks(instance, tasks)
@@ -437,7 +434,7 @@ class Host:
         ticket = self._writer.submit(op, written, instance_id=instance.id, hold=True)
         instance.commits.append((ticket, written))
 
-    def after_commit(self, instance: Instance, turn: Turn, result: Committed) -> None:
+    def after_commit(self, turn: Turn, result: Committed) -> None:
         """The effects of a durable turn on everything but its own activities."""
         if turn.timers_set:
             self.reminders.set(turn.timers_set)

@@ -39,7 +39,7 @@ from tenure_sidecar.store.port import Commit
 if TYPE_CHECKING:
     from tenure_sidecar.actors.host import Host
     from tenure_sidecar.engine.actions import Response
-    from tenure_sidecar.engine.events import Event, TaskScheduled
+    from tenure_sidecar.engine.events import TaskScheduled
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.state import State
     from tenure_sidecar.store.group import Done, Ticket
@@ -420,7 +420,7 @@ class Instance:
             entry.tell(None)
         if turn.activities and not self.closed:
             self.host.work.offer_tasks(self, turn.activities)
-        self.host.after_commit(self, turn, result)
+        self.host.after_commit(turn, result)
         if not self.closed:
             self.kick()
             self.host.settle(self)

@@ -55,9 +55,7 @@ class Operations:
 
     # --- start and read -------------------------------------------------------------------------
 
-    async def start(
-        self, creation: Creation, *, replace: frozenset[Status] = TERMINAL
-    ) -> Head:
+    async def start(self, creation: Creation, *, replace: frozenset[Status] = TERMINAL) -> Head:
         """Create an instance; an existing one in a status of ``replace`` gives its id up.
 
         Raises: InstanceExistsError.
@@ -236,9 +234,7 @@ class Operations:
         """
         head = await self._require(instance_id)
         given = await self._store.input(instance_id)
-        creation = restart.restart(
-            head, given, new_id=new_id, now=self.clock(), ids=self.ids
-        )
+        creation = restart.restart(head, given, new_id=new_id, now=self.clock(), ids=self.ids)
         return (await self.start(creation)).instance_id
 
     async def rerun(  # noqa: PLR0913 - what the request has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,19 +30,9 @@ class Work(Protocol):
         ...
 
 
-class Timers(Protocol):
-    """The event loop's timers."""
-
-    def call_later(self, delay: float, callback: Callable[[], None], /) -> Handle: ...
-
-
-class Handle(Protocol):
-    """A timer that can be cancelled."""
-
-    def cancel(self) -> None: ...
-
-
 class Clock(Protocol):
     """Wall clock, nanoseconds since the Unix epoch."""
 
-    def __call__(self) -> int: ...
+    def __call__(self) -> int:
+        """Now."""
+        ...

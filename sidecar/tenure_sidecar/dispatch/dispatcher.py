@@ -314,9 +314,7 @@ class Dispatcher:
             if stream.filtered and not stream.takes_activity(scheduled.name, scheduled.version):
                 continue
             claimed = True
-            if stream.room_for_activity() and (
-                best is None or stream.activities < best.activities
-            ):
+            if stream.room_for_activity() and (best is None or stream.activities < best.activities):
                 best = stream
         if best is None:
             if claimed:

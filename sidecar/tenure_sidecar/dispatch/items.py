@@ -25,9 +25,7 @@ class Task:
     @property
     def wanted(self) -> bool:
         """Whether its result is still waited for."""
-        return (
-            self.instance.task_pending(self.scheduled.task_id, self.execution_id) is not None
-        )
+        return self.instance.task_pending(self.scheduled.task_id, self.execution_id) is not None
 
 
 class Sent:

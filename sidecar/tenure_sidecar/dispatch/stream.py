@@ -150,9 +150,7 @@ class WorkerStream:
         self._cached.pop(instance_id, None)
 
 
-def _passes(
-    names: dict[str, tuple[str, ...]] | None, name: str, version: str | None
-) -> bool:
+def _passes(names: dict[str, tuple[str, ...]] | None, name: str, version: str | None) -> bool:
     if names is None:
         return True
     versions = names.get(name.lower())

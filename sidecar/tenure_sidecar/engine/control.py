@@ -52,10 +52,8 @@ def suspend_resume(state: State, inbox: Sequence[InboxItem], *, now: int, ids: I
         return draft.turn(consumed=tuple(consumed), quiet=True)
     if state.started is not None:
         draft.events += [WorkflowStarted(draft.at), *events]
-    if suspended:
-        status = Status.SUSPENDED
-    else:
-        status = Status.RUNNING if head.started_at else Status.PENDING
+    resumed = Status.RUNNING if head.started_at else Status.PENDING
+    status = Status.SUSPENDED if suspended else resumed
     return draft.turn(consumed=tuple(consumed), status=status, suspended=suspended, stall=None)
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def seed(state: State, item: InboxItem, *, now: int, ids: Ids) -> Turn:
     """Turn the seed of the start ``item`` into the instance's history."""
-    draft = Draft(state, now=now, ids=ids)
+    # The copied times may be ahead of this clock: time goes on from where the source had it.
+    draft = Draft(state, now=max(now, item.seed[-1].at), ids=ids)
     draft.events += item.seed
     pending = relaunch(draft, State.fold(state.head, item.seed), generation=state.head.generation)
     code = None

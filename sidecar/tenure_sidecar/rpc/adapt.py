@@ -31,6 +31,10 @@ def handler(answer: Callable[[bytes], Awaitable[bytes]]) -> UnaryHandler:
         task = asyncio.get_running_loop().create_task(respond(call))
         _running.add(task)
         task.add_done_callback(_running.discard)
-        call.on_cancel(task.cancel)
+        call.on_cancel(lambda: _cancel(task))
 
     return handle
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()

@@ -264,9 +264,7 @@ class ClientService:
     async def restart(self, request: bytes) -> bytes:
         """RestartInstance."""
         asked = client.restart(request)
-        return replies.created(
-            await self._verbs.restart(asked.instance_id, new_id=asked.new_id)
-        )
+        return replies.created(await self._verbs.restart(asked.instance_id, new_id=asked.new_id))
 
     async def rerun(self, request: bytes) -> bytes:
         """RerunWorkflowFromEvent."""

@@ -196,7 +196,7 @@ class GrpcioStream(_Seam):
                 # A message under way counts: the next one waits in the queue, not in gRPC.
                 try:
                     await self._context.write(message)
-                except Exception as error:  # noqa: BLE001 - of a private type
+                except Exception as error:
                     # The client went while the message was on its way; grpc.aio does not always
                     # cancel, too.
                     raise asyncio.CancelledError from error

@@ -38,7 +38,7 @@ class HistoryStreams:
         task = asyncio.get_running_loop().create_task(self._answer(stream))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        stream.on_cancel(task.cancel)
+        stream.on_cancel(lambda: _cancel(task))
 
     async def _answer(self, stream: Stream) -> None:
         try:
@@ -50,7 +50,7 @@ class HistoryStreams:
             raise  # the client is gone
         except TenureError as error:
             stream.fail(error.grpc, f"{error.message} [{error.code}]")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - any error must end the stream
             _log.exception("streaming a history failed")
             stream.fail("INTERNAL", f"{type(error).__name__}: {error} [TN0001]")
         else:
@@ -77,3 +77,7 @@ class HistoryStreams:
             await ready.wait()
         if outcome is Sent.CLOSED:
             raise asyncio.CancelledError
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()

@@ -89,7 +89,8 @@ def port_holder(port: int, *, proc: Path = Path("/proc")) -> str | None:
         return None
     for pid, process in processes:
         try:
-            links = {os.readlink(entry) for entry in os.scandir(process / "fd")}  # noqa: PTH115
+            with os.scandir(process / "fd") as entries:
+                links = {os.readlink(entry) for entry in entries}  # noqa: PTH115
             if links & wanted:
                 return f"{(process / 'comm').read_text().strip()} (pid {pid})"
         except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from conformance.driver import SdkError
 from conformance.stage import Stage
 from conformance.suite import scenario

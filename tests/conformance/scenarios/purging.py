@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from conformance.driver import SdkError
 from conformance.program import call, child, do, event, give, now, var
 from conformance.stage import Stage
@@ -52,7 +53,7 @@ async def purge_running_is_refused(stage: Stage) -> None:
     try:
         assert not await app.ask("purge", instance=instance)
     except SdkError as error:
-        assert "not yet completed" in error.message, error  # noqa: PT017
+        assert "not yet completed" in error.message, error
     await app.event(instance, "go", "still here")
     assert (await app.done(instance)).output == "still here"
 

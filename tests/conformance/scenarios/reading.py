@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from conformance.driver import SdkError
 from conformance.program import call, child, do, event, give, now, timer, var
 from conformance.stage import Stage

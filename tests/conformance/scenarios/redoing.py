@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from conformance.driver import SdkError
 from conformance.program import call, child, do, event, give, timer, var
 from conformance.stage import Stage

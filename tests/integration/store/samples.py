@@ -73,7 +73,11 @@ def a_head(instance_id: str, **fields: Any) -> Head:
 
 
 def a_creation(
-    instance_id: str, *, input: str | None = None, timer: Timer | None = None, **fields: Any  # noqa: A002 - as in the engine
+    instance_id: str,
+    *,
+    input: str | None = None,
+    timer: Timer | None = None,
+    **fields: Any,
 ) -> Creation:
     """A creation of a pending instance; Creation's own fields may be among ``fields``."""
     own = {name: fields.pop(name) for name in ("rejection", "rewind", "seed") if name in fields}
@@ -84,7 +88,7 @@ def a_creation(
     return Creation(head=head, start=start, timer=timer, **own)
 
 
-def an_item(key: str, *, input: str | None = None, event: Event | None = None) -> InboxItem:  # noqa: A002 - as in the engine
+def an_item(key: str, *, input: str | None = None, event: Event | None = None) -> InboxItem:
     """An inbox item: an external event named like its key, unless given."""
     return InboxItem(key, event or EventRaised(2_000, key, input=input))
 
@@ -163,7 +167,7 @@ class Hub:
         self,
         instance_id: str,
         *,
-        input: str | None = None,  # noqa: A002 - as in the engine
+        input: str | None = None,
         replace: frozenset[Status] = frozenset(),
         **fields: Any,
     ) -> Created | Exists:

@@ -112,13 +112,15 @@ class Feed:
         self._count = count
         self._size = size
         self._next = 0
+        self._full = False
         self._done = done
 
     def push(self) -> None:
         while self._next < self._count:
             sent = self._stream.send(self._next.to_bytes(8, "big").ljust(self._size, b"."))
             if sent is Sent.FULL:
-                self._owner.full += 1
+                self._owner.full += not self._full
+                self._full = True
                 self._stream.on_ready(self.push)
                 return
             if sent is Sent.CLOSED:

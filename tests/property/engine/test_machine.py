@@ -87,6 +87,7 @@ WEIGHTS = {
     "terminate": 1,
     "terminate_all": 1,
     "rewind": 3,
+    "rerun": 2,
     "clock": 5,
     "clock_back": 1,
     "crash": 1,
@@ -136,6 +137,7 @@ class Run:
             "terminate": lambda: world.control(target, "terminate"),
             "terminate_all": lambda: world.control(target, "terminate-all"),
             "rewind": self._rewind,
+            "rerun": lambda: self._rerun(b),
             "clock": lambda: self._clock((1, SECOND, 20 * SECOND)[b % 3]),
             "clock_back": lambda: self._clock(-5 * SECOND),
             "crash": world.crash,
@@ -174,6 +176,12 @@ class Run:
             if member.status is ev.Status.FAILED and rewindable(member):
                 self.world.control(instance_id, "rewind")
                 TALLY["rewound"] += 1
+                return
+
+    def _rerun(self, number: int) -> None:
+        for instance_id in ROOTS:
+            if instance_id in self.world.members and self.world.rerun(instance_id, number):
+                TALLY["rerun from an event"] += 1
                 return
 
     def _clock(self, step: int) -> None:
@@ -219,7 +227,7 @@ def test_programs_survive_everything(
 def test_every_kind_of_trouble_was_met() -> None:
     """Runs after the test above, in one process: the exploration is not vacuous."""
     met = {verb for verb, count in TALLY.items() if count}
-    assert not TALLY or met >= set(WEIGHTS) | {"rewound"}
+    assert not TALLY or met >= set(WEIGHTS) | {"rewound", "rerun from an event"}
 
 
 def check_end(world: World, member: Member) -> None:

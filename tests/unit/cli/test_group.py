@@ -144,7 +144,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
         "heavy = {'grpc', 'aiohttp', 'rich', 'tenure_sidecar', 'prometheus_client'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
@@ -154,11 +154,11 @@ def test_a_process_starts_without_click() -> None:
         "commands.PROCESSES['x'] = commands.Process('builtins:len', '', '');"
         "assert main(['x', 'a', 'b']) == 2; sys.exit('click' in sys.modules)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
 def test_the_installed_script_is_this_entry_point() -> None:
     script = Path(sys.executable).with_name("tenure")
-    ran = subprocess.run([str(script), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    ran = subprocess.run([str(script), "--version"], capture_output=True, text=True, check=False)
     assert (ran.returncode, VERSION in ran.stdout) == (0, True)

@@ -70,9 +70,7 @@ def test_every_time_of_four_digit_years_comes_back(nanoseconds: int) -> None:
     assert parse_time(format_time(nanoseconds)) == nanoseconds
 
 
-@given(
-    st.lists(st.integers(min_value=0, max_value=253_402_300_800 * NANOS - 1), min_size=2)
-)
+@given(st.lists(st.integers(min_value=0, max_value=253_402_300_800 * NANOS - 1), min_size=2))
 def test_texts_sort_as_times(times: list[int]) -> None:
     assert sorted(map(format_time, times)) == list(map(format_time, sorted(times)))
 

@@ -240,6 +240,14 @@ def test_a_delayed_source_does_not_delay_its_rerun() -> None:
     assert first.scheduled_start is None
 
 
+def test_a_clock_behind_the_source_goes_on_from_the_sources_time() -> None:
+    driver = source()
+    new = Driver(rerun(driver, 4), ids=driver.ids)
+    new.now = T0 - 10**12
+    new.settle()
+    assert new.state.head.clock >= new.state.history[-1].at
+
+
 def test_a_suspended_rerun_is_seeded_after_it_is_resumed() -> None:
     driver = source()
     new = Driver(rerun(driver, 4), ids=driver.ids)

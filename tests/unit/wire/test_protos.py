@@ -329,7 +329,7 @@ for file in FileDescriptorSet.FromString(data).file:
 from tenure_sidecar.wire._generated import common_pb2, dapr_pb2, microsoft_pb2, runtime_pb2
 print(dapr_pb2.WorkItem.DESCRIPTOR.full_name, microsoft_pb2.WorkItem.DESCRIPTOR.full_name)
 """
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         env={"PYTHONPATH": str(ROOT / "sidecar")},
         capture_output=True,

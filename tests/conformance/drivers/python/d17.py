@@ -86,7 +86,7 @@ class App:
             named = {}
             if "version" in extra:
                 named = {"version_name": extra["version"], "is_latest": extra["latest"]}
-            made._registry.add_named_orchestrator(extra["name"], body, **named)  # noqa: SLF001
+            made._registry.add_named_orchestrator(extra["name"], body, **named)
         for name, body in shapes.activities(self.name).items():
             if name not in options.get("without", []):
                 made.add_activity(body)

@@ -1,0 +1,62 @@
+"""Settings of the engine, one field each; ``tenure_common.settings`` fills them in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tenure_common import names
+from tenure_common.logging import Format, Level
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of ``tenure dev``; times in seconds, sizes in bytes."""
+
+    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")] = "app"
+    namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
+    store: Annotated[str, Meta(description="Where workflows are kept: sqlite:PATH.")] = (
+        "sqlite:.tenure/tenure.db"
+    )
+    host: Annotated[str, Meta(description="Loopback address to listen on.")] = names.LOOPBACK
+    grpc_port: Annotated[
+        int, Meta(ge=0, le=65535, description="gRPC port for Dapr SDKs; 0 = any free one.")
+    ] = names.PORT_GRPC
+    taskhub_port: Annotated[
+        int, Meta(ge=0, le=65535, description="gRPC port for Durable Task SDKs; 0 = any.")
+    ] = names.PORT_TASKHUB
+    http_port: Annotated[
+        int, Meta(ge=0, le=65535, description="HTTP port: health, metadata, API; 0 = any.")
+    ] = names.PORT_HTTP
+    transport: Annotated[Literal["native", "grpcio"], Meta(description="gRPC server.")] = "native"
+    flavour: Annotated[
+        Literal["", "dapr", "microsoft"],
+        Meta(description="Protocol flavour of every worker; empty = detect."),
+    ] = ""
+    partitions: Annotated[
+        int, Meta(ge=1, description="Partitions of a new store; fixed when it is created.")
+    ] = 64
+    max_message_bytes: Annotated[
+        int, Meta(ge=1, description="Largest message taken from an app.")
+    ] = 64 * 1024 * 1024
+    max_worker_message_bytes: Annotated[
+        int,
+        Meta(ge=1, description="Largest message that workers accept, if their limit is raised."),
+    ] = 4 * 1024 * 1024
+    turn_lease: Annotated[
+        float, Meta(ge=0, description="A turn not answered for so long is sent again; 0 = never.")
+    ] = 120.0
+    activity_lease: Annotated[
+        float,
+        Meta(ge=0, description="An activity not answered for so long is sent again; 0 = never."),
+    ] = 0.0
+    grace: Annotated[
+        float, Meta(ge=0, description="How long a stop waits for calls and for the app.")
+    ] = 5.0
+    log_level: Annotated[Level, Meta(description="Least level that is logged.")] = "info"
+    log_format: Annotated[Format, Meta(description="Form of the log.")] = "auto"
+    profile: Annotated[
+        str, Meta(description="Write a profile of the event loop's thread to this file.")
+    ] = ""
+    command: tuple[str, ...] = ()
