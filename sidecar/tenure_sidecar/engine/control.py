@@ -52,6 +52,8 @@ def suspend_resume(state: State, inbox: Sequence[InboxItem], *, now: int, ids: I
         return draft.turn(consumed=tuple(consumed), quiet=True)
     if state.started is not None:
         draft.events += [WorkflowStarted(draft.at), *events]
+    if suspended is head.suspended:  # there and back: the state is what it was, a stall included
+        return draft.turn(consumed=tuple(consumed))
     resumed = Status.RUNNING if head.started_at else Status.PENDING
     status = Status.SUSPENDED if suspended else resumed
     return draft.turn(consumed=tuple(consumed), status=status, suspended=suspended, stall=None)

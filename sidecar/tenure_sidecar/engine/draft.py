@@ -15,6 +15,8 @@ import msgspec
 from tenure_common.errors import BadTurnError, StaleTurnError
 from tenure_sidecar.engine import codec, transitions
 from tenure_sidecar.engine.events import (
+    ChildCompleted,
+    ChildFailed,
     EventRaised,
     TaskCompleted,
     TaskFailed,
@@ -98,13 +100,32 @@ class Draft:
 
     # --- ids and traces -----------------------------------------------------------------------
 
+    def _open(self, task_id: int) -> bool:
+        """Whether the id stands for something that is not resolved, by this turn's events either."""
+        state = self.state
+        if task_id in state.sent:
+            return True
+        if not (task_id in state.tasks or task_id in state.timers or task_id in state.children):
+            return False
+        return not any(
+            (
+                isinstance(event, TaskCompleted | TaskFailed | ChildCompleted | ChildFailed)
+                and event.task_id == task_id
+            )
+            or (isinstance(event, TimerFired) and event.timer_id == task_id)
+            for event in self.events
+        )
+
     def claim(self, task_id: int) -> None:
         """Take an id for a created event.
 
-        Raises: StaleTurnError when the history has it (the answer belongs to an older state),
+        An id whose task is resolved may be taken again: the Python SDK of Durable Task gives every
+        attempt of a retried activity or child the id of the first.
+
+        Raises: StaleTurnError when the history has it open (the answer belongs to an older state),
             BadTurnError when this answer used it already.
         """
-        if task_id in self.state.known:
+        if task_id in self.state.known and self._open(task_id):
             message = (
                 f"'{self.head.instance_id}': action {task_id} is in the history already; the "
                 "answer belongs to an earlier turn and was not applied"

@@ -189,6 +189,19 @@ def test_one_that_stalled_before_its_start_resumes_to_pending() -> None:
     assert driver.kinds.count("ExecutionStarted") == 1
 
 
+@pytest.mark.parametrize("first_turn", [True, False], ids=["before-the-start", "later"])
+def test_suspended_and_resumed_at_once_it_is_still_stalled(first_turn: bool) -> None:
+    driver = Driver() if first_turn else running()
+    driver.run(act.VersionNotAvailable(1))
+    stalled_as = driver.state.head.stall
+    driver.put(suspend(None, now=driver.now, ids=driver.ids))
+    driver.put(resume(None, now=driver.now, ids=driver.ids))
+    driver.settle()
+    assert driver.status is Status.STALLED
+    assert driver.state.head.stall == stalled_as
+    driver.run(DONE)
+
+
 def test_events_still_reach_a_stalled_instance() -> None:
     driver = stalled()
     driver.raised("x")
