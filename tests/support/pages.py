@@ -4,9 +4,9 @@ In a ``console`` block a line that begins with ``$ `` is typed, and the lines be
 appear.  ``...`` stands for anything: within a line, or, as a line of its own, for any lines.  A
 ``python`` block with ``title="name.py"`` is a file in the folder where the shell runs.
 
-A command that ends with `` &`` runs in the background, and what it must print is waited for.  A plain
-query (``curl`` without a method, ``tenure get``) is repeated until the answer fits: the reader sees
-the same after a moment.
+A command that ends with `` &`` runs in the background, and what it must print is waited for.  A
+plain query (``curl`` without a method, ``tenure get``) is repeated until the answer fits: the
+reader sees the same after a moment.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def fits(shows: tuple[str, ...], output: str) -> bool:
 
 
 class Shell:
-    """One bash with job control, so that ``%1`` is the first background command."""
+    """One bash with job control, so that ``%name`` is a background command."""
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._folder = folder
         self._jobs = 0
         self._process = subprocess.Popen(
-            ["/bin/bash", "--norc", "-m"],
+            ["/bin/bash", "--norc"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,6 +82,7 @@ class Shell:
             env=dict(env),
             start_new_session=True,
         )
+        self._type("set -m")  # as an option it would complain that there is no terminal
 
     def run(self, command: Command) -> str:
         """Run one command; returns its output.  Raises: AssertionError when it does not fit."""

@@ -1,8 +1,8 @@
 """Every command in the documentation works, and prints what the page says.
 
 Pages are run as programs (``support/pages.py``), each in a folder of its own, with the Dapr SDK in
-front of the path and free ports in place of the default ones.  In scope: README, CONTRIBUTING and all
-of docs/.  Targets of make are looked up, not run: this suite is one of them.
+front of the path and free ports in place of the default ones.  In scope: README, CONTRIBUTING and
+all of docs/.  Targets of make are looked up, not run: this suite is one of them.
 """
 
 from __future__ import annotations
