@@ -18,7 +18,8 @@ from tenure_sidecar.engine.codec import decode_events, decode_head, decode_item
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.sqlite.cells import RUNNABLE
 from tenure_sidecar.store.sqlite.faults import translate
-from tenure_sidecar.store.sqlite.schema import recognise
+from tenure_sidecar.store.sqlite.log import commits_behind_end
+from tenure_sidecar.store.sqlite.schema import look, recognise
 from tenure_sidecar.store.sqlite.seal import unseal
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ def check(path: Path) -> list[str]:
     if not path.exists():
         message = f"there is no database '{path}'"
         raise StoreError(message)
-    try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
+    db = look(path)
     try:
         version = recognise(db, path)
         db.execute("BEGIN")
         problems = [f"page: {row[0]}" for row in _pages(db) if row[0] != "ok"]
+        lost = commits_behind_end(path)
+        if lost > 1:
+            problems.append(f"log: {lost} committed transactions behind a damaged frame are lost")
         if version:
             problems += _rows(db)
     except sqlite3.Error as error:

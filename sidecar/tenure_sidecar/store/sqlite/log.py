@@ -14,12 +14,10 @@ https://www.sqlite.org/walformat.html#the_wal_index_file_format
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 from pathlib import Path
 
 from tenure_common.errors import StoreCorruptError
-from tenure_sidecar.store.sqlite.faults import translate
 
 _LOG_HEADER = struct.Struct(">IIIIIIII")  # magic, format, page size, sequence, 2 salts, 2 sums
 _FRAME_HEADER = struct.Struct(">IIIIII")  # page, size after commit or 0, 2 salts, 2 sums
@@ -57,21 +55,10 @@ def commits_behind_end(path: Path) -> int:
 def refuse_damaged(path: Path) -> None:
     """Raises: StoreCorruptError when the log is damaged before its last transaction.
 
-    Looks through a connection that cannot write: closing any other would cut the log and take the
-    evidence away.
+    The database must be open and have been read; so far only through connections that cannot write,
+    because closing any other would cut the log and take the evidence away.
     """
-    log = Path(f"{path}-wal")
-    if not log.exists() or log.stat().st_size <= _LOG_HEADER.size:
-        return
-    try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            lost = commits_behind_end(path)
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
+    lost = commits_behind_end(path)
     if lost > 1:
         message = (
             f"the log '{path}-wal' is damaged in the middle: {lost} committed transactions behind "

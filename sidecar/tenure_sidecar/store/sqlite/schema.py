@@ -20,6 +20,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.store.partition import DEFAULT_PARTITIONS
 from tenure_sidecar.store.sqlite.faults import translate
+from tenure_sidecar.store.sqlite.log import refuse_damaged
 from tenure_sidecar.store.sqlite.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x54656E75  # "Tenu"
@@ -71,6 +72,37 @@ def create_file(path: Path) -> None:
             "file and that it and its directory are writable for this user"
         )
         raise StoreUnavailableError(message) from error
+
+
+def look(path: Path) -> sqlite3.Connection:
+    """A connection that cannot change the file, nor its log when it is closed.
+
+    Raises: StoreError.
+    """
+    try:
+        return sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+        )
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def inspect(path: Path) -> None:
+    """Refuse a file that will not do, before anything is changed in it.
+
+    Raises: StoreNewerError, StoreCorruptError, StoreError.
+    """
+    connection = look(path)
+    try:
+        recognise(connection, path)
+        refuse_damaged(path)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    finally:
+        connection.close()
 
 
 def prepare(connection: sqlite3.Connection, path: Path, *, partitions: int | None) -> int:

@@ -14,8 +14,7 @@ from tenure_sidecar.store.sqlite.bulk import apply, delete, insert
 from tenure_sidecar.store.sqlite.cells import RUNNABLE, Cells
 from tenure_sidecar.store.sqlite.faults import translate
 from tenure_sidecar.store.sqlite.judge import Judge, ids_of
-from tenure_sidecar.store.sqlite.log import refuse_damaged
-from tenure_sidecar.store.sqlite.schema import connect, create_file, prepare
+from tenure_sidecar.store.sqlite.schema import connect, create_file, inspect, prepare
 from tenure_sidecar.store.sqlite.seal import unseal
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Writer:
         Raises: StoreError.
         """
         create_file(self._path)
-        refuse_damaged(self._path)
+        inspect(self._path)
         db = connect(self._path)
         try:
             self.partitions = prepare(db, self._path, partitions=self._wanted)
