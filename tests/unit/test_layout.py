@@ -56,8 +56,9 @@ def test_no_init_under_tests() -> None:
 
 def test_each_folder_holds_one_package() -> None:
     for folder in FOLDERS:
-        inside = {path.name for path in (ROOT / folder).iterdir() if path.is_dir()}
-        assert inside <= {f"tenure_{folder}"}, folder
+        if (ROOT / folder).exists():
+            inside = {path.name for path in (ROOT / folder).iterdir() if path.is_dir()}
+            assert inside <= {f"tenure_{folder}"}, folder
 
 
 def test_test_modules_have_unique_names() -> None:
