@@ -19,6 +19,7 @@ FEATURES: Mapping[str, str] = {
     "custom-status-cleared": "a custom status can be set to nothing again",
     "entities": "durable entities",
     "event-timeout": "the wait for an event can have a timeout of its own",
+    "fan-in-after-failure": "a fan-in takes results that come after its first failure",
     "falsy-payloads": "an event or termination can carry a value such as 0 or an empty list",
     "filters": "the worker announces which names it runs",
     "history": "the client can read the history",
@@ -86,6 +87,7 @@ _MS = {
 }
 _DAPR = {
     "entities": "Microsoft only",
+    "falsy-payloads": "the SDK leaves out values that are false",
     "filters": "Microsoft only",
     "inner-failure": "the SDK's failure details have no inner failure",
     "list-ids-by-status": "Microsoft only",
@@ -126,9 +128,11 @@ _JAVA = {
 _DAPR_JS = {
     "caps": "the worker has no such option",
     "event-timeout": "a race of event and timer does it",
+    "fan-in-after-failure": "the SDK fails the workflow when it gets such a result",
     "history": "the client has no such call",
     "list-ids": "the client has no such call",
     "named-versions": "the SDK has no versions",
+    "object-status": "the SDK takes texts only",
     "patches": "the SDK has no patches",
     "purge-recursive": "the client has no such option",
     "rerun": "the client has no such call",
@@ -193,7 +197,7 @@ SDKS: tuple[Sdk, ...] = (
         lacks=_without(
             _DAPR,
             event_timeout="a race of event and timer does it",
-            falsy_payloads="the SDK leaves out values that are false in Python",
+            fan_in_after_failure="the SDK fails the workflow when it gets such a result",
             history="the client has no such call",
             list_ids="the client has no such call",
             rerun="the client has no such call",
@@ -211,6 +215,7 @@ SDKS: tuple[Sdk, ...] = (
             _MS,
             "typed-retry",
             caps="the worker has no such option",
+            fan_in_after_failure="the SDK fails the workflow when it gets such a result",
             inner_failure="the SDK's failure details have no inner failure",
             reuse_policy="the client has no such option",
         ),
@@ -255,7 +260,9 @@ SDKS: tuple[Sdk, ...] = (
         language="java",
         flavour="dapr",
         adapter="dapr",
-        lacks=_without(_DAPR, "purge-count", "purge-filter", "query", "restart", "send-event")
+        lacks=_without(
+            _DAPR, "falsy-payloads", "purge-count", "purge-filter", "query", "restart", "send-event"
+        )
         | _JAVA,
     ),
 )

@@ -42,8 +42,11 @@ class State:
 
     @property
     def custom_status(self) -> Any:
-        """The custom status, decoded."""
-        return _decoded(self.raw.get("custom_status"))
+        """The custom status, decoded; some SDKs write texts as they are, not as JSON."""
+        try:
+            return _decoded(self.raw.get("custom_status"))
+        except json.JSONDecodeError:
+            return self.raw["custom_status"]
 
     @property
     def failure(self) -> dict[str, Any]:

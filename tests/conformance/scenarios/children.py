@@ -234,7 +234,8 @@ async def parent_completes_before_child(stage: Stage) -> None:
     app = await stage.app()
     name = stage.id("child")
     inner = [*do(event("go"), "v"), give(var("v"))]
-    assert await app.output([task(child(inner, id=name), "c"), give("gone")], stage.id()) == "gone"
+    steps = [task(child(inner, id=name), "c"), *call("echo", 1), give("gone")]
+    assert await app.output(steps, stage.id()) == "gone"
     await app.until(name, "RUNNING")
     await app.event(name, "go", "still here")
     assert (await app.done(name)).output == "still here"

@@ -170,15 +170,15 @@ async def terminate_unknown(stage: Stage) -> None:
         assert "no such instance exists" in caught.value.message, op
 
 
-@scenario()
+@scenario("terminate-recursive")
 async def terminate_takes_children(stage: Stage) -> None:
-    """A termination takes the children, and their children, by default."""
+    """A termination takes the children, and their children."""
     app = await stage.app()
     names = [stage.id("child"), stage.id("grandchild")]
     inner = do(child(WAIT, id=names[1]))
     instance = await app.start(do(child(inner, id=names[0])), stage.id())
     await app.until(names[1], "RUNNING")
-    await app.ask("terminate", instance=instance)
+    await app.ask("terminate", instance=instance, recursive=True)
     for name in (instance, *names):
         assert (await app.done(name)).status == "TERMINATED", name
 

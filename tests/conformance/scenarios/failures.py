@@ -97,7 +97,7 @@ async def failure_then_compensation(stage: Stage) -> None:
     assert (await stage.counted(done), await stage.counted(undone)) == (1, 1)
 
 
-@scenario()
+@scenario("fan-in-after-failure")
 async def failure_in_fan_in(stage: Stage) -> None:
     """One failure in a fan-in is raised where it is waited for; the others' results are kept."""
     app = await stage.app()

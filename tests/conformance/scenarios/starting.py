@@ -87,7 +87,11 @@ async def id_with_a_live_child(stage: Stage) -> None:
     """An id cannot be used again while a child of its last run still lives."""
     app = await stage.app()
     name = stage.id("child")
-    steps = [{"op": "task", "what": child(WAIT, id=name), "as": "c", "push": None}, give("gone")]
+    steps = [
+        {"op": "task", "what": child(WAIT, id=name), "as": "c", "push": None},
+        *call("echo", 1),
+        give("gone"),
+    ]
     assert await app.output(steps, stage.id()) == "gone"
     await app.until(name, "RUNNING")
     with pytest.raises(SdkError) as caught:
