@@ -38,6 +38,7 @@ class Need:
     name: str
     least: int = 0  # major version; 0 = any
     version: Sequence[str] = ()  # prints the version, when there is a least one
+    shown: str = r"(\d+)"  # where in the print the major version is
 
     def missing(self) -> str | None:
         """What is wrong, None when it is there."""
@@ -48,9 +49,10 @@ class Need:
         if not self.least:
             return None
         ran = subprocess.run([path, *self.version], capture_output=True, text=True, check=False)
-        found = re.search(r"(\d+)", ran.stdout + ran.stderr)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", ran.stdout + ran.stderr)
+        found = re.search(self.shown, plain)
         if found is None or int(found[1]) < self.least:
-            shown = found[0] if found else "of an unknown version"
+            shown = found[1] if found else "of an unknown version"
             return f"{self.program} is {shown}: install {wanted}"
         return None
 
@@ -94,11 +96,11 @@ class Result:
     problems: list[str] = field(default_factory=list[str])
 
 
-NODE = Need("node", "Node.js", 20, ("--version",))
+NODE = Need("node", "Node.js", 20, ("--version",), r"v(\d+)")
 NPM = Need("npm", "npm (it comes with Node.js)")
-JAVA = Need("java", "a JDK", 17, ("-version",))
+JAVA = Need("java", "a JDK", 17, ("-version",), r'version "(\d+)')
 JAVAC = Need("javac", "a JDK (a JRE has no compiler)")
-MAVEN = Need("mvn", "Apache Maven", 3, ("--version",))
+MAVEN = Need("mvn", "Apache Maven", 3, ("--version",), r"Maven (\d+)")
 
 LAYERS = (
     Layer(

@@ -134,6 +134,34 @@ def test_need(need: Need, says: str | None, monkeypatch: pytest.MonkeyPatch) -> 
     assert need.missing() == says
 
 
+@pytest.mark.parametrize(
+    ("need", "prints", "says"),
+    [
+        pytest.param(runner.NODE, "v20.20.2", None, id="node"),
+        pytest.param(runner.NODE, "v18.1.0", "node is 18: install Node.js >= 20", id="old-node"),
+        pytest.param(runner.JAVA, 'openjdk version "17.0.15" 2025-04-15', None, id="java"),
+        pytest.param(runner.JAVA, 'openjdk version "21" 2023-09-19', None, id="java-without-dots"),
+        pytest.param(
+            runner.JAVA,
+            'Picked up JAVA_TOOL_OPTIONS: -Xmx99m\njava version "1.8.0_402"',
+            "java is 1: install a JDK >= 17",
+            id="old-java",
+        ),
+        pytest.param(
+            runner.MAVEN, "\x1b[1mApache Maven 3.8.7\x1b[m\nJava version: 17", None, id="maven"
+        ),
+    ],
+)
+def test_what_the_real_programs_print_is_understood(
+    need: Need, prints: str, says: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / need.program
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{prints}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert need.missing() == says
+
+
 def test_a_missing_program_fails_its_layer_and_runs_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
