@@ -1,6 +1,7 @@
 """Write the lock files: exact versions with hashes, for every platform and Python we support.
 
-``dev.txt`` is what ``make setup`` installs; ``sidecar.txt`` is what the sidecar's image installs.
+``dev.txt`` is what ``make setup`` installs; ``sidecar.txt`` is what a sidecar
+needs, ``image.txt`` what the image of all roles installs.
 The files name no index, so that they say what to install and leave where from to the machine.
 ``--check`` writes nothing and fails when a file does not satisfy pyproject.toml.
 """
@@ -15,7 +16,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = {"dev.txt": ("sidecar", "cli", "dev"), "sidecar.txt": ("sidecar",)}
+LOCKS = {
+    "dev.txt": ("sidecar", "operator", "injector", "cli", "dev"),
+    "sidecar.txt": ("sidecar",),
+    "image.txt": ("sidecar", "operator", "injector", "cli"),
+}
 
 
 def write(name: str, extras: tuple[str, ...]) -> None:

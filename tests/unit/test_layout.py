@@ -162,7 +162,7 @@ def copy(tmp_path: Path) -> Path:
     copied.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, copied / name)
-    for folder in ("sidecar", "common", "cli", "requirements", "docs/errors"):
+    for folder in (*FOLDERS, "requirements", "docs/errors"):
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, copied / folder, ignore=skip)
     return copied
@@ -331,7 +331,7 @@ def test_wheel_holds_the_packages_and_nothing_else(built: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     (info,) = {top for top in tops if top.endswith(".dist-info")}
-    assert tops == {"tenure_cli", "tenure_common", "tenure_sidecar", info}
+    assert tops == {*(f"tenure_{name}" for name in FOLDERS), info}
     odd = [
         n
         for n in names
@@ -348,7 +348,7 @@ def test_wheel_holds_every_module(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in tracked():
         parts = path.relative_to(ROOT).parts
-        if parts[0] in {"sidecar", "common", "cli"} and path.suffix == ".py":
+        if parts[0] in FOLDERS and path.suffix == ".py":
             assert "/".join(parts[1:]) in names
 
 
@@ -356,7 +356,7 @@ def test_sdist_can_be_built_again_and_holds_nothing_else(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         tops = {name.split("/", 2)[1] for name in archive.getnames()}
-    wanted = {"sidecar", "common", "cli", "docs", "CHANGELOG.md", "LICENSE", "README.md"}
+    wanted = {*FOLDERS, "docs", "CHANGELOG.md", "LICENSE", "README.md"}
     assert tops == wanted | {"pyproject.toml", "PKG-INFO", ".gitignore"}
 
 
