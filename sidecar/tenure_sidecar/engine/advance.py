@@ -77,7 +77,8 @@ def advance(  # noqa: PLR0913 - the pure core takes its world as arguments
     if stalled is not None:
         return stalled
 
-    draft = Draft(state, now=now, ids=ids, app_id=app_id)
+    # The clock may have gone back since the batch was planned.
+    draft = Draft(state, now=max(now, batch.started.at), ids=ids, app_id=app_id)
     consumed = _receive(draft, batch, response)
     last = _act(draft, response.actions, app_id=app_id)
 

@@ -69,6 +69,7 @@ class Draft:
         "at",
         "carryover",
         "cleared",
+        "closed",
         "creations",
         "events",
         "head",
@@ -96,25 +97,10 @@ class Draft:
         self.carryover: list[InboxItem] = []
         self.used: set[int] = set()  # task ids of this turn's actions
         self.cleared: set[int] = set()  # timer ids of ``timers_cleared``
-        self.resolved = 0  # activities that got their result in this turn
+        self.closed: set[int] = set()  # ids of what this turn's events resolve
+        self.resolved = 0  # of those, activities
 
     # --- ids and traces -----------------------------------------------------------------------
-
-    def _open(self, task_id: int) -> bool:
-        """Whether the id stands for something that is not resolved, by this turn's events either."""
-        state = self.state
-        if task_id in state.sent:
-            return True
-        if not (task_id in state.tasks or task_id in state.timers or task_id in state.children):
-            return False
-        return not any(
-            (
-                isinstance(event, TaskCompleted | TaskFailed | ChildCompleted | ChildFailed)
-                and event.task_id == task_id
-            )
-            or (isinstance(event, TimerFired) and event.timer_id == task_id)
-            for event in self.events
-        )
 
     def claim(self, task_id: int) -> None:
         """Take an id for a created event.
@@ -125,7 +111,9 @@ class Draft:
         Raises: StaleTurnError when the history has it open (the answer belongs to an older state),
             BadTurnError when this answer used it already.
         """
-        if task_id in self.state.known and self._open(task_id):
+        state = self.state
+        opened = task_id in state.tasks or task_id in state.timers or task_id in state.children
+        if (opened and task_id not in self.closed) or task_id in state.sent:
             message = (
                 f"'{self.head.instance_id}': action {task_id} is in the history already; the "
                 "answer belongs to an earlier turn and was not applied"
@@ -194,10 +182,13 @@ class Draft:
         timers = self.state.timers
         waits = self.state.waits
         for event in events:
-            kind = type(event)
-            if kind is TaskCompleted or kind is TaskFailed:
+            if isinstance(event, TaskCompleted | TaskFailed):
                 self.resolved += 1
+                self.closed.add(event.task_id)
+            elif isinstance(event, ChildCompleted | ChildFailed):
+                self.closed.add(event.task_id)
             elif isinstance(event, TimerFired):
+                self.closed.add(event.timer_id)
                 timer = timers.get(event.timer_id)
                 if timer is not None:
                     self.clear_timer(timer)

@@ -149,6 +149,10 @@ def _batch(
     state: State, taken: Sequence[InboxItem], dropped: tuple[str, ...], *, now: int
 ) -> Batch:
     at = max(now, state.head.clock)
+    for item in taken:
+        # The clock may have gone back since a timer fired; the code must not see it fire early.
+        if isinstance(item.event, TimerFired):
+            at = max(at, item.event.fire_at.nanoseconds)
     started = WorkflowStarted(at)
     replace = msgspec.structs.replace
     keys = tuple(item.key for item in taken)

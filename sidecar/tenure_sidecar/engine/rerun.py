@@ -96,9 +96,10 @@ def rerun_from_event(  # noqa: PLR0913 - what the request has
         ids=ids,
     )
     opened = State.fold(head, past)
-    again = {*opened.tasks, *opened.timers, *opened.children, event_id}
+    again = {id(e) for e in (*opened.tasks.values(), *opened.timers.values(), event)}
+    again |= {id(e) for e in opened.children.values()}
     seed = [
-        _taken_over(e, creation=creation, again=again, source=source, child_id=child_id)
+        _taken_over(e, creation=creation, again=id(e) in again, source=source, child_id=child_id)
         for e in (*past, event)
     ]
     return msgspec.structs.replace(creation, seed=tuple(seed))
@@ -123,7 +124,7 @@ def _find(history: Sequence[Event], event_id: int, *, source: str) -> tuple[int,
 
 
 def _taken_over(
-    event: Event, *, creation: Creation, again: set[int], source: str, child_id: str
+    event: Event, *, creation: Creation, again: bool, source: str, child_id: str
 ) -> Event:
     """The event as the new instance's own."""
     start = creation.start
@@ -135,7 +136,7 @@ def _taken_over(
             span_id=start.span_id,
             scheduled_start=None,
         )
-    if isinstance(event, TaskScheduled | TimerCreated | ChildCreated) and event.task_id in again:
+    if again and isinstance(event, TaskScheduled | TimerCreated | ChildCreated):
         if isinstance(event, ChildCreated) and event.instance_id != child_id:
             # The old child's id is taken; a child may only be its own parent's.
             event = msgspec.structs.replace(

@@ -4,7 +4,8 @@ rewound.
 Rewind puts the instance back before its failures: failed activities leave the history together with
 their schedule, so the code schedules them again; failures of children leave it and the children are
 rewound in turn; results that are there stay.  The engine does this itself, in one turn and without
-a worker, by the rules that the Microsoft SDKs' workers have for it.
+a worker, by the rules that the Microsoft SDKs' workers have for it; unlike those it keeps the
+attempts before the last, so that calls under a retry policy can be rewound too.
 
 The execution keeps its id (so children still under way stay its own), the generation counts on (so
 reminders and messages of before are not mistaken for those of after).
@@ -19,6 +20,7 @@ import msgspec
 
 from tenure_sidecar.engine.draft import Draft
 from tenure_sidecar.engine.events import (
+    ChildCreated,
     ChildFailed,
     Event,
     ExecutionCompleted,
@@ -83,14 +85,35 @@ def _rewind(draft: Draft, request: ExecutionRewound, *, consumed: tuple[str, ...
 
 
 def before_failures(history: Sequence[Event]) -> list[Event]:
-    """The history without what failed: failed activities and their schedules, failures of children
-    (their creations stay), and the end."""
-    failed = {event.task_id for event in history if isinstance(event, TaskFailed)}
+    """The history without its last failures, and without its end.
+
+    Of each call that failed for good, the last attempt leaves: an activity's schedule with its
+    failure, a child's failure alone.  Attempts that a retry policy followed up stay, with the
+    retry's timer, so that the code comes to the last attempt again the way it came to it before.
+    Attempts of one call have the task execution id (or the first child's instance id) in common.
+    """
+    calls: dict[int, tuple[int, str]] = {}  # open task id -> position of its creation, call
+    failures: dict[str, tuple[int, ...]] = {}  # call -> positions of its last attempt, if failed
+    for position, event in enumerate(history):
+        if isinstance(event, TaskScheduled | ChildCreated):
+            call = _call(event)
+            calls[event.task_id] = (position, call)
+            failures.pop(call, None)
+        elif isinstance(event, TaskFailed):
+            created, call = calls[event.task_id]
+            failures[call] = (created, position)
+        elif isinstance(event, ChildFailed):
+            failures[calls[event.task_id][1]] = (position,)
+    gone = {position for positions in failures.values() for position in positions}
     return [
         event
-        for event in history
-        if not (
-            isinstance(event, TaskFailed | ChildFailed | ExecutionCompleted)
-            or (isinstance(event, TaskScheduled) and event.task_id in failed)
-        )
+        for position, event in enumerate(history)
+        if position not in gone and not isinstance(event, ExecutionCompleted)
     ]
+
+
+def _call(event: TaskScheduled | ChildCreated) -> str:
+    """What the attempts of one call have in common."""
+    if isinstance(event, TaskScheduled):
+        return f"task {event.task_execution_id}"
+    return f"child {event.retry_parent or event.instance_id}"

@@ -5,7 +5,9 @@ same state as reading back what the turn stored (tests assert this after every s
 only mutable thing in the engine, changed by ``apply`` alone.
 
 ``tasks``, ``timers`` and ``children`` are what the execution waits for; ``known`` are all ids that
-its actions have used, so that an id in ``known`` and in none of the three is resolved.
+its actions have used, so that an id in ``known`` and in none of the three is resolved.  A resolved
+id may be taken again: the Durable Task SDK for Python numbers every attempt of a retried activity or
+child like the first.
 
 ``waits`` are the timers of timed waits for external events, by case-folded event name, oldest
 first.  SDKs hand an event to the oldest waiter, so an event ends the oldest timer of its name; that

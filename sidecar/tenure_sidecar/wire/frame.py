@@ -74,10 +74,11 @@ def time(nanoseconds: int) -> bytes:
 
 
 def strings(tag: bytes, items: Mapping[str, str]) -> bytes:
-    """A map of strings to strings."""
+    """A map of strings to strings.  Its entries have their keys and values even when empty: all
+    protobuf libraries write them, and not all do without."""
     if not items:
         return b""
     return b"".join(
-        delimited(tag, string(b"\x0a", key) + string(b"\x12", value))
+        delimited(tag, delimited(b"\x0a", key.encode()) + delimited(b"\x12", value.encode()))
         for key, value in items.items()
     )

@@ -59,11 +59,6 @@ def moment(value: Timestamp) -> int:
     return min(max(value.seconds * NANOS + value.nanos, 0), _AT_LAST)
 
 
-def status(number: int) -> Status | None:
-    """The status, None when there is none of that number."""
-    return STATUSES.get(number)
-
-
 def trace(value: common_pb2.TraceContext) -> TraceContext | None:
     """A trace context; None when it has no trace."""
     if not value.trace_parent:

@@ -6,7 +6,7 @@ Each function gives a complete field: its tag, its length and its body.
 from __future__ import annotations
 
 from tenure_sidecar.engine.events import Failure, Instant, Parent, TraceContext
-from tenure_sidecar.wire.frame import delimited, integer, string, timestamp, varint, wrapped
+from tenure_sidecar.wire.frame import delimited, integer, string, timestamp, wrapped
 
 
 def instant(tag: bytes, value: Instant | None) -> bytes:
@@ -43,7 +43,7 @@ def failure(tag: bytes, value: Failure | None) -> bytes:
         + integer(b"\x28", value.non_retriable)
     )
     for name, data in value.properties.items():
-        body += delimited(b"\x32", string(b"\x0a", name) + delimited(b"\x12", data))
+        body += delimited(b"\x32", delimited(b"\x0a", name.encode()) + delimited(b"\x12", data))
     return delimited(tag, body)
 
 
@@ -73,8 +73,3 @@ def continued(value: TraceContext | None, span_id: str) -> TraceContext | None:
         return None
     version, trace_id, _, flags = parts
     return TraceContext(f"{version}-{trace_id}-{span_id}-{flags}", span_id, value.tracestate)
-
-
-def framed(message: bytes) -> bytes:
-    """The message with its length before it."""
-    return varint(len(message)) + message

@@ -65,6 +65,20 @@ def test_a_batch_begins_with_the_turns_start_at_the_time_of_the_turn() -> None:
     assert driver.batch().started.at == driver.state.head.clock
 
 
+def test_a_timer_is_never_seen_early_even_if_the_clock_goes_back() -> None:
+    due = Instant.of(T0 + 1_000)
+    driver = running(act.CreateTimer(0, fire_at=due), act.CreateTimer(1, fire_at=Instant.of(T0)))
+    for timer_id, fire_at in ((1, Instant.of(T0)), (0, due)):
+        driver.put(ev.TimerFired(T0 + 1_000, timer_id=timer_id, fire_at=fire_at))
+    driver.now = T0 + 10
+    assert driver.batch().started.at == T0 + 1_000
+    turn = driver.run(act.ScheduleTask(2, name="a"))
+    assert {event.at for event in turn.append} == {T0 + 1_000}
+    driver.now = T0 + 10
+    driver.done(2)
+    assert driver.run(DONE).head.completed_at == T0 + 1_000
+
+
 # --- delayed start --------------------------------------------------------------------------------
 
 

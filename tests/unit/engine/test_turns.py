@@ -100,6 +100,15 @@ def test_the_wall_clock_may_go_backwards_the_history_does_not() -> None:
     assert turn.head.updated_at == T0
 
 
+def test_the_clock_may_go_back_while_the_worker_has_the_turn() -> None:
+    driver = Driver()
+    batch = driver.batch()
+    driver.now -= ev.NANOS
+    answer = act.Response(actions=(act.ScheduleTask(0, name="a"),))
+    turn = driver.commit(driver.answer(batch, answer))
+    assert {event.at for event in turn.append} == {T0}
+
+
 def test_an_activity_is_scheduled_and_dispatched() -> None:
     driver = Driver()
     turn = driver.run(
@@ -489,13 +498,23 @@ def test_a_context_that_is_none_is_not_passed_on(text: str) -> None:
 
 def test_an_action_that_the_history_has_makes_the_answer_stale() -> None:
     driver = Driver()
-    driver.run(act.ScheduleTask(0, name="a"))
+    driver.run(act.ScheduleTask(0, name="a"), act.ScheduleTask(1, name="b"))
     driver.done(0)
     batch = driver.batch()
     with pytest.raises(StaleTurnError) as caught:
-        driver.answer(batch, act.Response(actions=(act.ScheduleTask(0, name="a"),)))
+        driver.answer(batch, act.Response(actions=(act.ScheduleTask(1, name="b"),)))
     assert caught.value.code == "TN0107"
     assert "'wf'" in str(caught.value)
+
+
+def test_an_id_may_be_taken_again_when_its_task_is_resolved() -> None:
+    driver = Driver()
+    driver.run(act.ScheduleTask(0, name="a"))
+    driver.done(0)
+    turn = driver.run(act.ScheduleTask(0, name="a"))
+    assert [activity.task_id for activity in turn.activities] == [0]
+    driver.done(0)
+    assert driver.run(DONE).head.status is Status.COMPLETED
 
 
 def test_the_same_id_twice_in_an_answer_is_refused() -> None:

@@ -24,7 +24,7 @@ from tenure_sidecar.store.sqlite.seal import unseal
 from tenure_sidecar.store.sqlite.selection import count_of, page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from tenure_sidecar.engine.events import Event
@@ -70,7 +70,7 @@ class Reader:
         self._db.close()
 
     @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+    def _snapshot(self) -> Generator[sqlite3.Connection, None, None]:
         """One transaction, so that all of its queries see the same database."""
         db = self._db
         try:
