@@ -1,8 +1,8 @@
-"""The outside world of the shop: a file to which every executed step appends one line.
+"""The outside world of the shop: a file to which each executed step appends one line.
 
-In a real shop this would be a warehouse, a payment service and a carrier.  What matters is the same:
-a step may run more than once (the engine promises *at least once*), so each carries an idempotency
-key that is the same in every run of that step, and the outside counts each key once.
+In a real shop this would be a warehouse, a payment service and a carrier.  What matters is the
+same: a step may run more than once (the engine promises *at least once*), so each carries an
+idempotency key that is the same in every run of that step, and the outside counts each key once.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def ship(ctx: ActivityContext, order: Order) -> str:
 
 
 def process_order(ctx: OrchestrationContext, order: Order) -> Generator[Any, Any, str]:
-    """Reserve all items at once, wait for approval, charge, ship; undo when the card is declined."""
+    """Reserve at once, wait for approval, charge, ship; undo when the card is declined."""
     items = order["items"]
     yield when_all([ctx.call_activity(reserve_item, input=item) for item in items])
 
