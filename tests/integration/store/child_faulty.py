@@ -48,7 +48,7 @@ class Trial:
 
 
 async def main(path: Path, kind: str, end: str) -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     order = Path(os.environ["FAULT_FILE"])
     store = SqliteStore(path)
     await store.open()

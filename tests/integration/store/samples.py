@@ -180,7 +180,11 @@ class Hub:
     async def commit(
         self, instance_id: str, *, version: int | None = None, **fields: Any
     ) -> Committed | Conflict:
-        """Commit a turn; fields as of ``a_turn``."""
+        """Commit a turn; fields as of ``a_turn``.  Tags stay as they are: only a restart may change
+        them."""
+        if "tags" not in fields:
+            head = await self.store.head(instance_id)
+            fields["tags"] = {} if head is None else head.tags
         result = await self.one(self.commit_of(a_turn(instance_id, **fields), version=version))
         assert isinstance(result, Committed | Conflict)
         return result

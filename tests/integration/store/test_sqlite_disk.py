@@ -99,7 +99,10 @@ async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(
 ) -> None:
     path = tmp_path / "t.db"
     said, errors = await trial(shim, path, "full")
-    assert said == ["ok 1", "ok 2", "TN0404", "TN0404", "ok 3", "ok 4"]
+    assert said[:3] == ["ok 1", "ok 2", "TN0404"]
+    # The handle is opened anew, for which SQLite needs room too, and calls its lack an I/O error.
+    assert said[3] in ("TN0404", "TN0405")
+    assert said[4:] == ["ok 3", "ok 4"]
     assert f"no room left for the database '{path}'" in errors
     assert "nothing was changed" in errors
     assert await turns_of(path) == 4
@@ -411,7 +414,10 @@ async def test_a_value_of_another_instance_does_not_pass(tmp_path: Path) -> None
         (partial(statement, "DELETE FROM runnable"), "'a' has work, and would not be resumed"),
         (partial(statement, "UPDATE timers SET life = 99"), "timers: 1 rows belong to no instance"),
         (partial(statement, "DELETE FROM instances"), "history: 1 rows belong to no instance"),
-        (partial(statement, "DELETE FROM tags"), "tags"),
+        (
+            partial(statement, "DELETE FROM tags"),
+            "tags: 'a' is listed with others than its head has",
+        ),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value.args[0]),
 )

@@ -30,7 +30,6 @@ async def full(hub: Hub, instance_id: str) -> None:
         instance_id,
         append=events("x"),
         pending=1,
-        tags={"t": "1"},
         carryover=(an_item("c"),),
         timers_set=(a_timer(instance_id, 9), a_timer(instance_id, 10, kind=RETENTION)),
     )

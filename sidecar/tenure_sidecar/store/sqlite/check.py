@@ -86,6 +86,9 @@ def _rows(db: sqlite3.Connection) -> Iterator[str]:
 
 def _heads(db: sqlite3.Connection, partitions: int) -> Iterator[str]:
     columns = "life, id, partition, status, pending, name, created, completed, parent"
+    tags: dict[int, dict[str, str]] = {}
+    for life, key, value in db.execute("SELECT life, key, value FROM tags"):
+        tags.setdefault(life, {})[key] = value
     for life, instance_id, partition, *listed, blob in db.execute(
         f"SELECT {columns}, head FROM instances"
     ):
@@ -98,6 +101,8 @@ def _heads(db: sqlite3.Connection, partitions: int) -> Iterator[str]:
             continue
         if [instance_id, *listed] != _listed(head):
             yield f"instance '{instance_id}' is listed with other values than its head has"
+        if tags.get(life, {}) != head.tags:
+            yield f"tags: '{instance_id}' is listed with others than its head has"
 
 
 def _listed(head: Head) -> list[object]:
