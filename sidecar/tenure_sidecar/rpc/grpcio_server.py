@@ -76,6 +76,20 @@ class GrpcioTransport:
         server.add_generic_rpc_handlers((_Unknown(),))
         for service, methods in self._methods().items():
             cast("Any", server).add_registered_method_handlers(service, methods)  # not in the stubs
+        try:
+            port = self._bind(server)
+        except BaseException:
+            # gRPC lets go of the ports that it did get only by way of a start and a stop.
+            self._stopping = True
+            await server.start()
+            await server.stop(None)
+            raise
+        await server.start()
+        self._server = server
+        return port
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        """Take the port on every address."""
         port = self._port
         for address in self._addresses:
             require_free(address, port, flag=self._flag)
@@ -88,8 +102,6 @@ class GrpcioTransport:
             except RuntimeError as error:  # taken since it was found free
                 taken = OSError(errno.EADDRINUSE, str(error))
                 raise refusal(taken, address, port, flag=self._flag) from error
-        await server.start()
-        self._server = server
         return port
 
     async def stop(self, grace: float) -> None:

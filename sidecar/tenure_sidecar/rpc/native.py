@@ -14,6 +14,7 @@ on loopback addresses only, where clients are the app itself; elsewhere ``grpcio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _BATCH = 256  # events; a bound on how long one loop turn gets
 _CLOSE_SECONDS = 5.0
+_FLUSH_SECONDS = 1.0
+_FLUSH_LOOK = 0.005
 _STOPPING = "the engine is shutting down [TN0501]"
 
 _log = structlog.get_logger(__name__)
@@ -103,6 +106,7 @@ class NativeTransport:
                 keepalive_timeout_ms=int(limits.keepalive_timeout * 1000),
                 max_concurrent_streams=limits.max_concurrent_streams,
                 max_metadata_size=limits.max_metadata_bytes,
+                metrics=True,  # tells when an answer has left, see ``_Listener.stop``
             )
         except OSError as error:  # taken since it was found free
             raise refusal(error, address, port, flag=self._flag) from error
@@ -212,7 +216,28 @@ class _Listener:
                 _log.warning("calls cut off", calls=len(desk.open), grace_seconds=grace)
         desk.close(STATUS["UNAVAILABLE"], _STOPPING)
         desk.senders.close()
+        await self._flush()
         await asyncio.to_thread(self._close)
+
+    async def _flush(self) -> None:
+        """Wait until what was answered has left: closing the front drops what it still holds.
+
+        The front has nothing to wait on but its counters; a client that does not read what it is
+        sent is not waited for longer than ``_FLUSH_SECONDS``.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                while self._unsent():  # noqa: ASYNC110 - see above
+                    await asyncio.sleep(_FLUSH_LOOK)
+                await asyncio.sleep(_FLUSH_LOOK)  # from HTTP/2's buffer to the socket
+
+    def _unsent(self) -> int:
+        """Calls whose end is not on its way to the client."""
+        metrics = self._front.metrics() or {"methods": {}}
+        return sum(
+            method["started"] - sum(status["count"] for status in method["status"].values())
+            for method in metrics["methods"].values()
+        )
 
     def _close(self) -> None:
         self._front.close()
