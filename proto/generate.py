@@ -28,16 +28,20 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "proto"
-PACKAGE = "tenure_sidecar/wire/_generated"
-NAMES = ("common", "dapr", "microsoft", "runtime")
+PACKAGES = {
+    "tenure_sidecar/etcd/_generated": ("etcd",),
+    "tenure_sidecar/wire/_generated": ("common", "dapr", "microsoft", "runtime"),
+}
+MODULES = tuple(f"{package}/{name}" for package, names in PACKAGES.items() for name in names)
 COMPILER = "6.30.0"  # what the generated modules must say they were made by
 
 
 def compile_(*args: str) -> None:
     """Run protoc on all sources.  Raises: SystemExit with protoc's complaint printed."""
     well_known = Path(grpc_tools.__file__).parent / "_proto"
-    command = ["protoc", f"-I{PACKAGE}={SOURCES}", f"-I{well_known}", *args]
-    if protoc.main([*command, *(f"{PACKAGE}/{name}.proto" for name in NAMES)]) != 0:
+    roots = (f"-I{package}={SOURCES}" for package in PACKAGES)
+    command = ["protoc", *roots, f"-I{well_known}", *args]
+    if protoc.main([*command, *(f"{module}.proto" for module in MODULES)]) != 0:
         raise SystemExit(1)
 
 
@@ -45,8 +49,8 @@ def generate() -> None:
     """Write the modules and their type stubs into the sidecar's package."""
     out = ROOT / "sidecar"
     compile_(f"--python_out={out}", f"--pyi_out={out}")
-    for name in NAMES:
-        module = out / PACKAGE / f"{name}_pb2.py"
+    for name in MODULES:
+        module = out / f"{name}_pb2.py"
         made_by = f"# Protobuf Python Version: {COMPILER}"
         if made_by not in module.read_text():
             module.unlink()
@@ -55,20 +59,20 @@ def generate() -> None:
 
 
 def descriptors() -> dict[str, FileDescriptorProto]:
-    """What the sources say, by name of the source."""
+    """What the sources say, by path of the module without its suffix."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set.binpb"
         compile_(f"--descriptor_set_out={out}")
         files = FileDescriptorSet.FromString(out.read_bytes()).file
-    return {Path(file.name).stem: file for file in files}
+    return {file.name.removesuffix(".proto"): file for file in files}
 
 
 def stale() -> list[str]:
-    """Names of sources that the generated modules do not agree with."""
+    """Modules that do not agree with their sources."""
     sys.path.insert(0, str(ROOT / "sidecar"))
     found = []
     for name, wanted in descriptors().items():
-        module = import_module(f"{PACKAGE.replace('/', '.')}.{name}_pb2")
+        module = import_module(f"{name.replace('/', '.')}_pb2")
         actual = FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
         for message in wanted.message_type:
             _drop_json_names(message)

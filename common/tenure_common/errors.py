@@ -7,7 +7,7 @@
     ├── StateError            the request is right, the instance is in the wrong state
     ├── LimitError            something is larger than it may be
     ├── UnsupportedError      a known operation that Tenure does not do
-    ├── StoreError            the database refused, failed or is not reachable
+    ├── StoreError            the database refused, failed or is not reachable (TN06: etcd)
     └── TransportError        ports, connections, workers
 
 The message says what happened, to what, and what to do.  The code (TN…) has a page in docs/errors/.
@@ -292,3 +292,53 @@ class ConfigConflictError(StoreError):
     code = "TN0407"
     grpc = "FAILED_PRECONDITION"
     http = 409
+
+
+class EtcdRefusedError(StoreError):
+    """etcd refused a request; nothing was changed."""
+
+    code = "TN0600"
+    grpc = "INTERNAL"
+    http = 500
+
+
+class EtcdCompactedError(EtcdRefusedError):
+    """etcd has forgotten the revision that was asked for."""
+
+    code = "TN0601"
+
+
+class EtcdLeaseGoneError(EtcdRefusedError):
+    """The lease has ended, and what it held with it."""
+
+    code = "TN0602"
+
+
+class EtcdAccessError(StoreUnavailableError):
+    """etcd does not let this user do that; nothing was changed."""
+
+    code = "TN0603"
+
+
+class EtcdFullError(StoreFullError):
+    """etcd has no room left; nothing was changed."""
+
+    code = "TN0604"
+
+
+class EtcdUnavailableError(StoreUnavailableError):
+    """etcd cannot be reached or has no leader; nothing was changed."""
+
+    code = "TN0605"
+
+
+class EtcdOutcomeUnknownError(OutcomeUnknownError):
+    """A write was sent to etcd and not answered: it may or may not have happened."""
+
+    code = "TN0606"
+
+
+class EtcdTooLargeError(EtcdRefusedError):
+    """The request is larger than etcd takes; nothing was changed."""
+
+    code = "TN0607"

@@ -1,0 +1,94 @@
+"""Who we are to etcd: certificates from files, and a user's token.
+
+Files are read again when they change (a rotated secret), and the connections made anew; a
+connection that stands keeps the certificate it was made with, as TLS has it.
+
+A token is what etcd gives for a name and a password.  It ends by itself after minutes; etcd then
+refuses a request *before* looking at it, so that the request can be sent again with a new token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import msgspec
+
+from tenure_common.errors import BadSettingError
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """PEM files.  ``ca`` empty = the roots that gRPC brings; ``cert`` and ``key`` = ours, for etcd
+    to know us by (mutual TLS)."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The files' contents: ca, key, cert.  Raises: BadSettingError."""
+        return _read(self.ca), _read(self.key), _read(self.cert)
+
+
+class User(msgspec.Struct, frozen=True):
+    """A user of etcd."""
+
+    name: str
+    password: str
+
+
+def _read(path: str) -> bytes | None:
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        message = f"cannot read '{path}' for TLS to etcd: {error.strerror}"
+        raise BadSettingError(message) from error
+
+
+def channel_credentials(
+    files: tuple[bytes | None, bytes | None, bytes | None],
+) -> grpc.ChannelCredentials:
+    """Credentials made of what ``Tls.read`` returned."""
+    return grpc.ssl_channel_credentials(*files)
+
+
+class Tokens:
+    """The token of ``user``, asked for when it is first needed and when it went stale.
+
+    Args:
+        user: None = no tokens at all.
+        authenticate: asks etcd for a token.
+    """
+
+    def __init__(self, user: User | None, authenticate: Callable[[User], Awaitable[str]]) -> None:
+        self._user = user
+        self._authenticate = authenticate
+        self._token = ""
+        self._asking = asyncio.Lock()
+
+    async def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call: that the member must have a leader, and the token.
+
+        Raises: StoreError, when etcd does not give one.
+        """
+        if self._user is None:
+            return _LEADER
+        async with self._asking:
+            if not self._token:
+                self._token = await self._authenticate(self._user)
+        return (*_LEADER, ("token", self._token))
+
+    def stale(self, metadata: tuple[tuple[str, str], ...]) -> bool:
+        """The token in ``metadata`` was refused; returns whether a new one may be asked for."""
+        if self._user is None:
+            return False
+        if metadata[-1][1] == self._token:
+            self._token = ""
+        return True
+
+
+_LEADER = (("hasleader", "true"),)

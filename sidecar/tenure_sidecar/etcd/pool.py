@@ -1,0 +1,208 @@
+"""Connections to the members of one etcd cluster, and which of them is used.
+
+Each member has a channel that connects by itself and again after a break.  Calls go to one member
+until it fails; then to the next one that is connected.  A call is only handed to a channel that *is*
+connected: so "could not connect" always means that nothing was sent.
+
+gRPC's own retries are off: they would repeat writes.  Two pools never share a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+import grpc.aio
+import structlog
+
+from tenure_common.errors import BadSettingError, EtcdUnavailableError
+from tenure_sidecar.etcd.access import Tls, channel_credentials
+
+_log = structlog.get_logger(__name__)
+
+_OPTIONS = (
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),  # also how long one attempt may take
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 10_000),  # etcd allows one in 5 s
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+_TLS_CHECK = 10.0  # seconds between looks at the files
+_GRACE = 5.0  # seconds for calls on connections that are replaced
+
+
+class Method(NamedTuple):
+    """One RPC: its path, the classes of its messages, and whether it may change something."""
+
+    path: str
+    request: Any
+    response: Any
+    write: bool = False
+
+
+class Endpoint:
+    """One member's address and the channel to it."""
+
+    def __init__(
+        self, url: str, credentials: grpc.ChannelCredentials | None, wake: asyncio.Event
+    ) -> None:
+        self.url = url
+        target = url.partition("://")[2]
+        self.channel: Any = (  # grpc's own types are not complete
+            grpc.aio.insecure_channel(target, options=_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        )
+        self._calls: dict[str, Any] = {}
+        self._task = asyncio.get_running_loop().create_task(self._follow(wake), name=f"etcd {url}")
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call would leave at once."""
+        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
+    async def _follow(self, wake: asyncio.Event) -> None:
+        """Keep connecting, and tell when connected."""
+        while True:
+            state = self.channel.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.READY:
+                wake.set()
+            await self.channel.wait_for_state_change(state)
+
+    def unary(self, method: Method) -> Any:  # noqa: ANN401 - grpc's own type is not generic
+        """The callable of a unary RPC."""
+        call = self._calls.get(method.path)
+        if call is None:
+            call = self.channel.unary_unary(
+                method.path,
+                request_serializer=method.request.SerializeToString,
+                response_deserializer=method.response.FromString,
+            )
+            self._calls[method.path] = call
+        return call
+
+    def stream(self, method: Method, metadata: tuple[tuple[str, str], ...]) -> Any:  # noqa: ANN401
+        """A new call of a bidirectional RPC."""
+        call = self.channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        return call(metadata=metadata)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Disconnect; calls under way have ``grace`` seconds to end."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.channel.close(grace)
+
+
+class Pool:
+    """See the module docstring.
+
+    Args:
+        urls: ``http://host:port`` or ``https://host:port``, all of one kind.
+        tls: for https.
+        clock: monotonic, seconds.
+
+    Raises: BadSettingError.
+    """
+
+    def __init__(self, urls: Sequence[str], *, tls: Tls | None, clock: Callable[[], float]) -> None:
+        schemes = {url.partition("://")[0] for url in urls}
+        if len(schemes) != 1 or not schemes <= {"http", "https"}:
+            message = f"etcd endpoints {', '.join(urls)!r}: write http://host:port,… or https://…"
+            raise BadSettingError(message)
+        self._urls = tuple(urls)
+        self._tls = (tls or Tls()) if schemes == {"https"} else None
+        self._clock = clock
+        self._files = None if self._tls is None else self._tls.read()
+        self._check_at = clock() + _TLS_CHECK
+        self._wake = asyncio.Event()
+        self._first = 0
+        self._endpoints = self._connect()
+        self._retired: set[asyncio.Task[None]] = set()
+
+    def _connect(self) -> list[Endpoint]:
+        credentials = None if self._files is None else channel_credentials(self._files)
+        return [Endpoint(url, credentials, self._wake) for url in self._urls]
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """One for each member, in the order of the URLs."""
+        return self._endpoints
+
+    async def ready(self, within: float) -> Endpoint:
+        """An endpoint that is connected, the one used last if possible.
+
+        Args:
+            within: seconds to wait for a connection.
+
+        Raises: EtcdUnavailableError.
+        """
+        self._reload()
+        if (endpoint := self._pick()) is not None:
+            return endpoint
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while True:
+                    self._wake.clear()
+                    if (endpoint := self._pick()) is not None:
+                        return endpoint
+                    await self._wake.wait()
+        self._check_at = 0.0  # perhaps the certificates are the cause, and were just replaced
+        message = (
+            f"cannot connect to etcd at {', '.join(self._urls)} within {within:g} s; "
+            "nothing was changed; check that it runs, the addresses and the certificates"
+        )
+        raise EtcdUnavailableError(message)
+
+    def _pick(self) -> Endpoint | None:
+        count = len(self._endpoints)
+        for step in range(count):
+            place = (self._first + step) % count
+            if self._endpoints[place].connected:
+                self._first = place
+                return self._endpoints[place]
+        return None
+
+    def failed(self, endpoint: Endpoint) -> None:
+        """``endpoint`` did not answer as it should: calls go to the next one."""
+        if self._endpoints[self._first] is endpoint:
+            self._first = (self._first + 1) % len(self._endpoints)
+
+    def _reload(self) -> None:
+        """Make the connections anew when the certificates changed."""
+        if self._tls is None or self._clock() < self._check_at:
+            return
+        self._check_at = self._clock() + _TLS_CHECK
+        try:
+            files = self._tls.read()
+        except BadSettingError as error:  # being replaced just now: the old ones still serve
+            _log.warning("etcd certificates cannot be read", error=str(error))
+            return
+        if files == self._files:
+            return
+        _log.info("etcd certificates changed, connecting anew")
+        self._files = files
+        old, self._endpoints = self._endpoints, self._connect()
+        for endpoint in old:
+            task = asyncio.get_running_loop().create_task(endpoint.close(_GRACE))
+            self._retired.add(task)
+            task.add_done_callback(self._retired.discard)
+
+    async def close(self) -> None:
+        """Disconnect from all members."""
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        await asyncio.gather(*(endpoint.close() for endpoint in self._endpoints))

