@@ -150,7 +150,7 @@ class Engine:
         and a wait of milliseconds costs it nothing, while each write costs a thread wake-up and an
         fsync.
         """
-        return min(0.00008 * max(0, self.dispatcher.in_flight - 2), 0.004)
+        return min(0.00006 * max(0, self.dispatcher.in_flight - 2), 0.006)
 
     async def stop(self) -> None:
         """Stop in order; safe to call after a failed start."""

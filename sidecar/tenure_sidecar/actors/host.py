@@ -66,10 +66,6 @@ Reached = Callable[[Instance | None, BaseException | None], None]
 class Host:
     """Owner of partitions in this process.  Not thread-safe: everything runs on one event loop."""
 
-    limits_pace_floor = 0.02  # seconds: shorter turns are never paced
-    limits_pace_factor = 1.0
-    limits_pace_max = 0.5
-
     def __init__(  # noqa: PLR0913 - the composition root passes each part once
         self,
         store: Store,

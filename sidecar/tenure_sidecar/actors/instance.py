@@ -58,6 +58,13 @@ _FREE_RETRIES = 2
 _BACKOFF_BASE = 0.1
 _BACKOFF_MAX = 30.0
 
+# Pauses between the turns of a fan-out, see ``Instance._pace`` (seconds; the factor is of the time
+# that the last turn took).
+_PACE_FLOOR = 0.02
+_PACE_FACTOR = 4.0
+_PACE_MAX = 2.0
+_PACE_CROWD = 32  # open activities from which a turn is paced before the first result is in
+
 _CONTROL = (ExecutionStarted, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
 
@@ -111,7 +118,9 @@ class Instance:
         "input",
         "keys",
         "offered",
+        "pace_until",
         "pause_until",
+        "paused",
         "state",
         "sticky",
         "turn_sent",
@@ -149,6 +158,8 @@ class Instance:
         self.closed = False
         self.sticky: object | None = None  # the stream that ran the last turn
         self.pause_until = 0.0  # loop time before which no turn is offered
+        self.pace_until = 0.0  # the same, unless there is nothing left to wait for
+        self.paused = False  # offered, but only when the pause is over
         self.turn_sent = 0.0
         self.turn_took = 0.0
         self._wire: dict[str, list[bytes]] = {}
@@ -226,8 +237,12 @@ class Instance:
         if self.control and (self.batch is not None or self.offered) and self._must_interrupt():
             self.host.work.withdraw_turn(self)
             self.batch = None
-            self.offered = False
-        if self.batch is not None or self.offered:
+            self.offered = self.paused = False
+        if self.batch is not None:
+            return
+        if self.offered:
+            if self.paused and self._wait() <= 0:
+                self.resume_offer()
             return
         if self.control or head.suspended or head.status.terminal:
             # The engine decides; a turn that needs a worker comes back as a Batch and is offered.
@@ -267,16 +282,25 @@ class Instance:
     def _offer(self) -> None:
         if self.offered or self.batch is not None:
             return
-        wait = self.pause_until - self.host.monotonic()
+        wait = self._wait()
         self.offered = True
         if wait > 0:
+            self.paused = True
             self.host.later(wait, self)
         else:
             self.host.work.offer_turn(self)
 
+    def _wait(self) -> float:
+        """Seconds until a turn may be offered; see ``_pace``."""
+        until = self.pause_until
+        if len(self.inbox) < len(self.state.tasks):
+            until = max(until, self.pace_until)
+        return until - self.host.monotonic()
+
     def resume_offer(self) -> None:
         """The pause is over."""
-        if self.offered and not self.closed and self.batch is None:
+        if self.paused and not self.closed:
+            self.paused = False
             self.host.work.offer_turn(self)
 
     def take_batch(self) -> Batch | None:
@@ -334,21 +358,22 @@ class Instance:
         self.failures = 0
         self.turn_took = host.monotonic() - self.turn_sent
         self._commit(turn, ack)
-        if self.inbox:
+        if self.inbox or len(self.state.tasks) >= _PACE_CROWD:
             self._pace()
+        if self.inbox:
             self.kick()
 
     def _pace(self) -> None:
         """Leave room between long turns while activities are still coming in.
 
         A stock SDK replays the whole history in each turn, so a turn per completion makes a
-        fan-out quadratic.  Waiting as long as the last turn took bounds replay to a share of the
-        time, and costs nothing where turns are short.
+        fan-out quadratic.  So the next turn waits for all that is open, but no longer than a
+        multiple of the time that the last turn took: that bounds replay to a share of the time,
+        and costs nothing where turns are short, nor once the last result is in.
         """
-        if self.turn_took > self.host.limits_pace_floor and self.state.tasks:
-            self.pause_until = self.host.monotonic() + min(
-                self.turn_took * self.host.limits_pace_factor, self.host.limits_pace_max
-            )
+        if self.turn_took > _PACE_FLOOR and self.state.tasks:
+            pause = min(self.turn_took * _PACE_FACTOR, _PACE_MAX)
+            self.pace_until = self.host.monotonic() + pause
 
     def oversize(self, *, size: int, limit: int) -> None:
         """The turn does not fit a message to any worker at hand: stall, with the figures."""

@@ -1,0 +1,63 @@
+"""Pauses between the turns of a fan-out, in virtual time.
+
+In scope: how many turns a fan-out takes when turns are long, and that nothing waits when there is
+nothing to wait for.  Turns are what costs: a stock SDK replays the whole history in each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from support.one_engine import OneEngine
+from support.toy import All, Call
+from support.virtual import run
+
+TURN = 0.1  # seconds that the worker takes for anything, at least
+WIDTH = 400  # over the worker's cap of activities in flight
+
+
+def fan(given: str | None) -> Generator[Any, Any, Any]:
+    results = yield All([Call("add", str(i)) for i in range(int(given or "0"))])
+    return str(sum(map(int, results)))
+
+
+class Slow(OneEngine):
+    """Every item takes ``TURN``, and each a millisecond more than the one before, up to 100."""
+
+    def __init__(self) -> None:
+        super().__init__(workflows={"fan": fan}, activities={"add": lambda given: given})
+        self._more = itertools.cycle(range(100))
+
+    def _later(self, callback: Callable[[], None]) -> None:
+        self.loop.call_later(TURN + next(self._more) / 1e3, callback)
+
+
+def test_a_fan_out_takes_few_turns() -> None:
+    async def main() -> None:
+        one = Slow()
+        await one.start()
+        assert await one.finish(await one.begin("fan", str(WIDTH))) == str(sum(range(WIDTH)))
+        (worker,) = one.workers
+        assert worker.turns <= 4
+        await one.host.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("width", [1, 2, 20, 100])
+def test_the_turn_after_the_last_result_does_not_wait(width: int) -> None:
+    async def main() -> None:
+        one = Slow()
+        await one.start()
+        begun = one.loop.time()
+        assert await one.finish(await one.begin("fan", str(width))) == str(sum(range(width)))
+        # One turn that schedules, the activities side by side, one turn that ends it; up to one
+        # more that began when the first results were in.
+        assert one.loop.time() - begun < 4 * 2 * TURN
+        await one.host.stop()
+
+    run(main())
