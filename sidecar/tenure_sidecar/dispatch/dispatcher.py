@@ -198,10 +198,13 @@ class Dispatcher:
         try:
             while self._turns and self._hand_out_turn():
                 pass
-            while self._tasks and self._hand_out_task():
+            while self._tasks and self._room_for_activity() and self._hand_out_task():
                 pass
         finally:
             self._pumping = False
+
+    def _room_for_activity(self) -> bool:
+        return any(stream.room_for_activity() for stream in self._streams.values())
 
     def _token(self) -> str:
         self._issued += 1
