@@ -140,6 +140,15 @@ LAYERS = (
         (Suite("integration tests", ("tests/integration",)),),
     ),
     Layer(
+        "kubernetes",
+        "resources and operator against a real API server (built once from Go modules)",
+        (
+            Check("programs of the control plane", ("python", "tests/kubernetes/build.py")),
+            Suite("kubernetes tests", ("tests/kubernetes",)),
+        ),
+        limit=2700,
+    ),
+    Layer(
         "conformance",
         "the released SDKs, unmodified, against the engine",
         (Suite("conformance tests", ("tests/conformance",)),),

@@ -1,0 +1,188 @@
+"""A real Kubernetes control plane on loopback: etcd, API server, controllers, scheduler.
+
+What runs is what runs in a cluster, with certificates of its own and RBAC on; only the durability
+of etcd is switched off.  There is no node: a pod stays Pending.  It is ready about three seconds
+after ``start``.  Each program can be stopped and started by itself, which is how tests take the API
+server away; ports and data stay.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from http import HTTPStatus
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from support.engine import free_ports
+from support.kube.certificates import ADMIN, CONTROLLERS, SCHEDULER, Certificates
+from support.kube.kubectl import Kubectl
+from support.kube.processes import Program
+from support.kube.programs import programs
+
+READY_WITHIN = 90.0  # seconds; a bound for a loaded machine, not a target
+ANSWER_WITHIN = 30.0  # seconds
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+SERVICES = "10.96.0.0/16"
+
+
+class RefusedError(AssertionError):
+    """The API server refused a request."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+
+
+class ControlPlane:
+    """One cluster without nodes; everything that it writes is below ``folder``.
+
+    Raises: UnavailableError when this machine cannot build the programs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = programs()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.certificates = Certificates(folder / "pki")
+        etcd_port, peer_port, port = free_ports(3)
+        self.server = f"https://127.0.0.1:{port}"
+        self.admin = self.certificates.kubeconfig(self.server, ADMIN)
+        self.kubectl = Kubectl(self.bin / "kubectl", self.admin, cache=folder / "kubectl-cache")
+        self.etcd = self._etcd(etcd_port, peer_port)
+        self.apiserver = self._apiserver(port, etcd_port)
+        self.controllers = self._with_kubeconfig(
+            "kube-controller-manager", CONTROLLERS, self._controller_flags()
+        )
+        self.scheduler = self._with_kubeconfig("kube-scheduler", SCHEDULER, ())
+        self._context = ssl.create_default_context(cafile=str(self.certificates.authority))
+        admin = self.certificates.issue("admin-of-tests", group="system:masters")
+        self._context.load_cert_chain(admin.certificate, admin.key)
+
+    def start(self) -> None:
+        """Start everything and wait until it can be used.  Raises: NotReadyError."""
+        try:
+            self.etcd.start()
+            self.start_apiserver()
+            self.controllers.start()
+            self.scheduler.start()
+            account = "/api/v1/namespaces/default/serviceaccounts/default"
+            self.controllers.wait_until(
+                "default service account", lambda: self.request(account), within=READY_WITHIN
+            )
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_apiserver(self) -> None:
+        """Start the API server and wait for it (and so for etcd)."""
+        self.apiserver.start()
+        self.apiserver.wait_until(
+            "/readyz", lambda: self.raw("/readyz") == b"ok", within=READY_WITHIN
+        )
+
+    def stop(self) -> None:
+        """Stop everything; nothing is left running."""
+        for program in (self.scheduler, self.controllers, self.apiserver, self.etcd):
+            program.kill()
+
+    def raw(
+        self, path: str, *, method: str = "GET", body: object = None, form: str = "json"
+    ) -> bytes:
+        """One request to the API server as its administrator.  Raises: RefusedError, OSError."""
+        host, _, port = self.server.removeprefix("https://").partition(":")
+        connection = HTTPSConnection(host, int(port), context=self._context, timeout=ANSWER_WITHIN)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": f"application/{form}"})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise RefusedError(answer.status, content.decode(errors="replace"))
+        return content
+
+    def request(
+        self, path: str, *, method: str = "GET", body: object = None, form: str = "json"
+    ) -> Any:
+        """As ``raw``, with the answer decoded."""
+        return json.loads(self.raw(path, method=method, body=body, form=form))
+
+    def account_kubeconfig(self, namespace: str, account: str) -> Path:
+        """A kubeconfig with a token of an existing service account."""
+        token = self.kubectl("-n", namespace, "create", "token", account).strip()
+        name = f"{namespace}-{account}"
+        return self.certificates.write_kubeconfig(self.server, name, {"token": token})
+
+    def _program(self, name: str, *flags: str) -> Program:
+        return Program(name, [self.bin / name, *flags], log=self.folder / f"{name}.log")
+
+    def _etcd(self, port: int, peer_port: int) -> Program:
+        certificates = self.certificates
+        url, peers = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+        return self._program(
+            "etcd",
+            f"--data-dir={self.folder / 'etcd'}",
+            "--unsafe-no-fsync",
+            f"--listen-client-urls={url}",
+            f"--advertise-client-urls={url}",
+            f"--listen-peer-urls={peers}",
+            f"--initial-advertise-peer-urls={peers}",
+            f"--initial-cluster=default={peers}",
+            f"--cert-file={certificates.etcd.certificate}",
+            f"--key-file={certificates.etcd.key}",
+            f"--trusted-ca-file={certificates.authority}",
+            "--client-cert-auth",
+            "--log-level=warn",
+        )
+
+    def _apiserver(self, port: int, etcd_port: int) -> Program:
+        certificates = self.certificates
+        client = certificates.issue("apiserver-etcd-client")
+        return self._program(
+            "kube-apiserver",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={port}",
+            "--endpoint-reconciler-type=none",
+            f"--etcd-servers=https://127.0.0.1:{etcd_port}",
+            f"--etcd-cafile={certificates.authority}",
+            f"--etcd-certfile={client.certificate}",
+            f"--etcd-keyfile={client.key}",
+            f"--service-cluster-ip-range={SERVICES}",
+            "--authorization-mode=Node,RBAC",
+            f"--client-ca-file={certificates.authority}",
+            f"--tls-cert-file={certificates.server.certificate}",
+            f"--tls-private-key-file={certificates.server.key}",
+            f"--service-account-issuer={ISSUER}",
+            f"--service-account-key-file={certificates.tokens_public}",
+            f"--service-account-signing-key-file={certificates.tokens_key}",
+            "--profiling=false",
+        )
+
+    def _with_kubeconfig(self, name: str, user: str, flags: tuple[str, ...]) -> Program:
+        path = self.certificates.kubeconfig(self.server, user)
+        return self._program(
+            name,
+            f"--kubeconfig={path}",
+            f"--authentication-kubeconfig={path}",
+            f"--authorization-kubeconfig={path}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--kube-api-qps=100",
+            "--kube-api-burst=200",
+            "--profiling=false",
+            *flags,
+        )
+
+    def _controller_flags(self) -> tuple[str, ...]:
+        certificates = self.certificates
+        return (
+            "--use-service-account-credentials=true",
+            f"--service-account-private-key-file={certificates.tokens_key}",
+            f"--root-ca-file={certificates.authority}",
+            f"--cluster-signing-cert-file={certificates.authority}",
+            f"--cluster-signing-key-file={certificates.authority_key}",
+        )

@@ -1,0 +1,77 @@
+"""Fixtures: one control plane a session, one namespace a test, and kubectl in it.
+
+A conftest imports what it needs by name.  The programs are built after collection and before the
+first test, where no test's time limit counts and progress is seen.  On a machine that cannot build
+them the tests are skipped with the reason; with ``CI=true`` they fail, because a build server that
+skips them shows nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.kube.controlplane import ControlPlane
+from support.kube.kubectl import Kubectl
+from support.kube.programs import programs
+from support.kube.toolchain import UnavailableError
+
+CRDS = Path(__file__).resolve().parents[3] / "crds"
+_CANNOT = pytest.StashKey[str]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the programs, when there is a test that wants them."""
+    if not any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items):
+        return
+    if session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            programs()
+        except UnavailableError as error:
+            session.config.stash[_CANNOT] = str(error)
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A running control plane."""
+    reason = request.config.stash.get(_CANNOT, None)
+    if reason is not None:
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(f"no Kubernetes on this machine, and CI=true allows no skip: {reason}")
+        pytest.skip(f"no Kubernetes on this machine: {reason}")
+    running = ControlPlane(tmp_path_factory.mktemp("kube"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def installed(control_plane: ControlPlane) -> ControlPlane:
+    """The control plane with Tenure's resource definitions."""
+    control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+    return control_plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
+    """kubectl in the test's namespace, as administrator."""
+    return control_plane.kubectl.using("-n", namespace)
