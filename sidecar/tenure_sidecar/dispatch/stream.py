@@ -42,6 +42,7 @@ class WorkerStream:
         "caps",
         "closed",
         "codec",
+        "guessed",
         "health_ping",
         "hello",
         "id",
@@ -61,6 +62,7 @@ class WorkerStream:
         caps: Caps,
         health_ping: bool,
         now: float,
+        guessed: bool = False,
     ) -> None:
         self.id = stream_id
         self.transport = transport
@@ -69,6 +71,7 @@ class WorkerStream:
         self.hello = hello
         self.caps = caps
         self.health_ping = health_ping
+        self.guessed = guessed  # the flavour is what the port stands for, no more
         self.turns = 0  # sent and not answered
         self.activities = 0
         self.blocked = False  # the client reads too slowly

@@ -14,10 +14,10 @@ import structlog
 
 from tenure_common.errors import BadRequestError, MessageTooLargeError, TenureError
 from tenure_sidecar.dispatch.stream import Caps, WorkerStream
-from tenure_sidecar.engine.actions import Response
+from tenure_sidecar.engine.actions import Response, Rewind
 from tenure_sidecar.rpc.status import fail
-from tenure_sidecar.wire.flavour import choose
-from tenure_sidecar.wire.peek import peek_string
+from tenure_sidecar.wire.flavour import DAPR, MICROSOFT, choose
+from tenure_sidecar.wire.peek import has_routers, peek_string
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Ack
@@ -79,6 +79,7 @@ class WorkerService:
             ),
             health_ping=choice.health_ping,
             now=dispatcher.now(),
+            guessed=choice.guessed,
         )
         _log.info(
             "worker connected",
@@ -90,13 +91,8 @@ class WorkerService:
 
     def complete_turn(self, call: Call) -> None:
         """CompleteOrchestratorTask and CompleteWorkflowTask."""
-        request = call.request
         try:
-            flavour = self._dispatcher.only_flavour()
-            if flavour is None:
-                sent = self._dispatcher.sent(peek_string(request, _TURN_TOKEN))
-                flavour = self._default if sent is None else sent.stream.codec.flavour
-            result = self._codecs[flavour].turn_result(request)
+            result = self._turn_result(call.request)
         except TenureError as error:
             fail(call, error)
             return
@@ -110,6 +106,35 @@ class WorkerService:
                 return
             response = merged
         self._dispatcher.answer_turn(result, response, ack)
+
+    def _turn_result(self, request: bytes) -> TurnResult:
+        """Decode a turn's answer.  Raises: BadRequestError."""
+        flavour = self._dispatcher.only_flavour()
+        if flavour is None:
+            sent = self._dispatcher.sent(peek_string(request, _TURN_TOKEN))
+            flavour = self._default if sent is None else sent.stream.codec.flavour
+        codec = self._codecs[flavour]
+        try:
+            result = codec.turn_result(request)
+        except BadRequestError:
+            if flavour == MICROSOFT and self._learn(request):
+                return self._codecs[DAPR].turn_result(request)
+            raise
+        rewinds = any(isinstance(action, Rewind) for action in result.response.actions)
+        if rewinds and flavour == MICROSOFT and self._learn(request):
+            return self._codecs[DAPR].turn_result(request)
+        return result
+
+    def _learn(self, request: bytes) -> bool:
+        """Whether a worker that was taken for Microsoft's by the port alone shows to be Dapr's."""
+        sent = self._dispatcher.sent(peek_string(request, _TURN_TOKEN))
+        if sent is None or not sent.stream.guessed or not has_routers(request):
+            return False
+        stream = sent.stream
+        stream.codec = self._codecs[DAPR]
+        stream.guessed = False
+        _log.info("worker speaks another flavour", worker=stream.peer, flavour=DAPR)
+        return True
 
     def _merge(self, sent: Sent, result: TurnResult) -> Response | None:
         """Collect a chunked answer; None until its last chunk is here."""

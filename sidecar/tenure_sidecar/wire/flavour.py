@@ -4,7 +4,7 @@ Nothing in the protocol names the flavour, and the two cannot read each other's 
 Evidence is taken in this order: what was configured, headers and fields that only one flavour has,
 user agents that only one flavour has, and last the port.  Only SDKs that send the very same bytes
 and headers in both flavours (Python with nothing but concurrency limits, Java and .NET with nothing
-at all) depend on the port.
+at all) depend on the port; ``guessed`` says so, and a later answer may prove the guess wrong.
 
 The choice also carries what is known of the SDK's ways, which it does not announce.
 """
@@ -35,7 +35,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """How to talk to a worker.
 
     ``max_total`` bounds turns and activities together; ``message_bytes`` is the largest message
-    that the worker accepts; ``reason`` tells a person why.
+    that the worker accepts; ``reason`` tells a person why; ``guessed``: only the port spoke for it.
     """
 
     flavour: str
@@ -45,6 +45,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     max_activities: int = _IN_FLIGHT
     max_total: int
     message_bytes: int = _GRPC_DEFAULT
+    guessed: bool = False
 
 
 def choose(metadata: Metadata, request: bytes, *, default: str, forced: str | None) -> Choice:
@@ -63,12 +64,15 @@ def choose(metadata: Metadata, request: bytes, *, default: str, forced: str | No
     dapr = parse(dapr_pb2.GetWorkItemsRequest, request, method="GetWorkItems")
     microsoft = parse(microsoft_pb2.GetWorkItemsRequest, request, method="GetWorkItems")
     capable = bool(dapr.capabilities)
-    flavour, reason = (
+    known = (
         _configured(headers, forced)
         or _by_header(headers)
         or _by_field(microsoft, capable=capable)
         or _by_agent(headers, agent)
-        or (default, f"nothing tells the flavour, and this port is for {default}")
+    )
+    flavour, reason = known or (
+        default,
+        f"nothing tells the flavour, and this port is for {default}",
     )
 
     dapr_js = agent.startswith("dapr-js-sdk")
@@ -86,6 +90,7 @@ def choose(metadata: Metadata, request: bytes, *, default: str, forced: str | No
         health_ping=health_ping,
         max_total=_DAPR_JS_TOTAL if dapr_js else sum(announced),
         message_bytes=_RAISED if raised else _GRPC_DEFAULT,
+        guessed=known is None,
     )
 
 

@@ -116,13 +116,16 @@ def test_ways(name: str) -> None:
 @pytest.mark.parametrize("port", [DAPR_PORT, MICROSOFT_PORT])
 @pytest.mark.parametrize("name", [n for n, s in SDKS.items() if s.dapr_port == s.microsoft_port])
 def test_what_tells_its_flavour_says_why(name: str, port: str) -> None:
-    assert "port" not in chosen(SDKS[name], port).reason
+    choice = chosen(SDKS[name], port)
+    assert "port" not in choice.reason
+    assert not choice.guessed
 
 
 @pytest.mark.parametrize("name", [n for n, s in SDKS.items() if s.dapr_port != s.microsoft_port])
 def test_what_does_not_depends_on_the_port(name: str) -> None:
     choice = chosen(SDKS[name], MICROSOFT_PORT)
     assert choice.reason == "nothing tells the flavour, and this port is for microsoft"
+    assert choice.guessed
 
 
 # --- the order of evidence -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reading one string field from protobuf bytes without a schema."""
+"""Reading fields of protobuf bytes without a schema: a token, and what gives a flavour away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure_common.errors import BadRequestError
-from tenure_sidecar.wire.peek import peek_string
+from tenure_sidecar.wire._generated import dapr_pb2, microsoft_pb2
+from tenure_sidecar.wire.peek import has_routers, peek_string
 
 
 def varint(value: int) -> bytes:
@@ -74,3 +75,27 @@ def test_any_bytes_give_a_string_or_a_coded_error(message: bytes) -> None:
         assert isinstance(peek_string(message, 4), str)
     except BadRequestError:
         pass
+
+
+def test_an_action_with_a_router_is_daprs() -> None:
+    answer = dapr_pb2.WorkflowResponse(instance_id="a", completion_token="t")
+    answer.actions.add(id=1).schedule_task.name = "one"
+    assert not has_routers(answer.SerializeToString())
+    action = answer.actions.add(id=2)
+    action.create_timer.fire_at.seconds = 1
+    action.router.source_app_id = "shop"
+    assert has_routers(answer.SerializeToString())
+
+
+def test_a_rewind_of_microsofts_is_no_router() -> None:
+    answer = microsoft_pb2.OrchestratorResponse(instance_id="a", completion_token="t")
+    answer.actions.add(id=1).schedule_task.name = "one"
+    answer.actions.add(id=2).rewind.new_history.add(event_id=1)
+    assert not has_routers(answer.SerializeToString())
+
+
+def test_broken_bytes_are_refused_by_both() -> None:
+    with pytest.raises(BadRequestError):
+        has_routers(b"\x12\xff")
+    with pytest.raises(BadRequestError):
+        has_routers(field(2, b"\x4a\x05x"))
