@@ -70,6 +70,11 @@ class Tokens:
         self._token = ""
         self._asking = asyncio.Lock()
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there are any."""
+        return self._user is not None
+
     async def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with every call: that the member must have a leader, and the token.
 

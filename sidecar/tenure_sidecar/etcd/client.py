@@ -17,7 +17,6 @@ from tenure_sidecar.etcd.lease import KeepAlives, Lease, Term
 from tenure_sidecar.etcd.pool import Endpoint, Method, Pool
 from tenure_sidecar.etcd.records import (
     Compare,
-    Delete,
     Get,
     KeyValue,
     Op,
@@ -33,6 +32,9 @@ from tenure_sidecar.etcd.records import (
 from tenure_sidecar.etcd.watch import Watch, Watches
 
 _RANGE = Method("/etcdserverpb.KV/Range", pb.RangeRequest, pb.RangeResponse)
+_DELETE = Method(
+    "/etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest, pb.DeleteRangeResponse, write=True
+)
 _TXN = Method("/etcdserverpb.KV/Txn", pb.TxnRequest, pb.TxnResponse, write=True)
 _COMPACT = Method(
     "/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.CompactionResponse, write=True
@@ -170,9 +172,10 @@ class EtcdClient:
         return (await self.txn((), (Put(key, value, lease),))).revision
 
     async def delete(self, key: bytes, end: bytes = b"") -> int:
-        """Delete a key, or all in [key, end); returns how many there were.  Raises: as ``txn``."""
-        (deleted,) = (await self.txn((), (Delete(key, end),))).results
-        return deleted if isinstance(deleted, int) else 0
+        """Delete a key, or all in [key, end); returns how many there were.  The one write that a
+        full etcd takes.  Raises: as ``txn``."""
+        request = pb.DeleteRangeRequest(key=key, range_end=end)
+        return int((await self._call(_DELETE, request)).deleted)
 
     def watch(self, key: bytes, end: bytes = b"", *, revision: int = 0) -> Watch:
         """Changes of ``key``, or of all keys in [key, end), from ``revision`` on (0 = from now on).

@@ -50,6 +50,7 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("etcdserver: user name is empty", EtcdAccessError, "etcd wants a user: name one"),
     ("etcdserver: authentication failed", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: auth: revision in header is old", EtcdAccessError, _ACCESS_HELP),
+    ("auth: revision in header is old", EtcdAccessError, _ACCESS_HELP),  # etcd 3.5.1
     ("etcdserver: authentication is not enabled", EtcdAccessError, "leave the user away"),
     ("etcdserver: request is too large", EtcdTooLargeError, "nothing was changed"),
     ("etcdserver: too many operations in txn", EtcdTooLargeError, "nothing was changed"),
@@ -61,7 +62,11 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("errors resolving", EtcdUnavailableError, "nothing was changed"),
     ("DNS resolution failed", EtcdUnavailableError, "nothing was changed"),
 )
-_STALE_TOKEN = ("etcdserver: invalid auth token", "etcdserver: auth: revision in header is old")
+_STALE_TOKEN = (
+    "etcdserver: invalid auth token",
+    "etcdserver: auth: revision in header is old",
+    "auth: revision in header is old",
+)
 _ANSWERED = {
     StatusCode.INVALID_ARGUMENT,
     StatusCode.NOT_FOUND,

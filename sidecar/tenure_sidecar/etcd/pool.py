@@ -36,6 +36,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
+_SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 _TLS_CHECK = 10.0  # seconds between looks at the files
 _GRACE = 5.0  # seconds for calls on connections that are replaced
 
@@ -72,8 +73,7 @@ class Endpoint:
 
     async def _follow(self, wake: asyncio.Event) -> None:
         """Keep connecting, and tell when connected."""
-        while True:
-            state = self.channel.get_state(try_to_connect=True)
+        while (state := self.channel.get_state(try_to_connect=True)) is not _SHUTDOWN:
             if state is grpc.ChannelConnectivity.READY:
                 wake.set()
             await self.channel.wait_for_state_change(state)

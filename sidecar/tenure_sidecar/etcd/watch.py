@@ -66,6 +66,7 @@ class Watch:
         self._next = revision  # the first revision not seen; 0 = from now on
         self._batches: deque[Batch] = deque()
         self._arrived = asyncio.Event()
+        self.denied = False  # by etcd, the last time it was asked
         self._over = False
         self._error: StoreError | None = None
         self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -89,6 +90,7 @@ class Watch:
 
     def created(self, revision: int) -> None:
         """It has begun; ``revision`` is the store's."""
+        self.denied = False
         self._next = self._next or revision + 1
         if not self._started.done():
             self._started.set_result(self._next - 1)
@@ -226,7 +228,8 @@ class Watches:
             if not (token_is_stale(error.details()) and self._tokens.stale(metadata)):
                 self._pool.failed(endpoint)
             raise translate(error, what="watch", where=endpoint.url, write=False) from error
-        except EtcdAccessError:  # of one watch whose token went stale
+        except EtcdAccessError:
+            # etcd says "permission denied" of a token that is too old, too: try with a new one.
             self._tokens.stale(metadata)
             raise
         except asyncio.CancelledError:
@@ -293,9 +296,10 @@ class Watches:
             return
         text = response.cancel_reason.partition(" desc = ")[2] or response.cancel_reason
         error = named(text, f"watch: {text}") or EtcdUnavailableError(f"watch cancelled: {text}")
-        if isinstance(error, EtcdAccessError) and not token_is_stale(text):
+        if isinstance(error, EtcdAccessError) and (watch.denied or not self._tokens.in_use):
             watch.end(error)
             return
+        watch.denied = True
         self._watches[number] = watch
         raise error
 

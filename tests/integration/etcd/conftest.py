@@ -1,0 +1,42 @@
+"""Clients of real etcd servers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import pytest
+
+from support.etcd import Cluster
+from support.proxy import FaultProxy
+from tenure_sidecar.etcd import EtcdClient
+
+
+@pytest.fixture
+async def client(etcd_server: Cluster) -> AsyncIterator[EtcdClient]:
+    """A client of the shared server."""
+    client = EtcdClient(etcd_server.urls, clock=monotonic)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def prefix() -> bytes:
+    """Keys that no other test uses begin with it."""
+    return f"/{uuid.uuid4().hex}/".encode()
+
+
+@pytest.fixture
+async def proxy(etcd_server: Cluster) -> AsyncIterator[FaultProxy]:
+    """A proxy before the shared server."""
+    async with FaultProxy(etcd_server.members[0].client_port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def far(proxy: FaultProxy) -> AsyncIterator[EtcdClient]:
+    """A client of the shared server behind the proxy; it gives up soon."""
+    client = EtcdClient([proxy.url], clock=monotonic, timeout=1.0, connect_timeout=0.5, silence=0.2)
+    yield client
+    await client.close()
