@@ -8,7 +8,8 @@
     ├── LimitError            something is larger than it may be
     ├── UnsupportedError      a known operation that Tenure does not do
     ├── StoreError            the database refused, failed or is not reachable (TN06: etcd)
-    └── TransportError        ports, connections, workers
+    ├── TransportError        ports, connections, workers
+    └── OperatorError         a Kubernetes resource that cannot be followed
 
 The message says what happened, to what, and what to do.  The code (TN…) has a page in docs/errors/.
 The gRPC status, HTTP status and exit code that the outside sees derive from the class; texts that
@@ -214,6 +215,51 @@ class UnsupportedError(TenureError):
     code = "TN0300"
     grpc = "UNIMPLEMENTED"
     http = 501
+
+
+class OperatorError(TenureError):
+    """The operator cannot do what a resource asks for."""
+
+    code = "TN0800"
+
+
+class BadScheduleError(OperatorError):
+    """The schedule or its time zone cannot be followed."""
+
+    code = "TN0801"
+    grpc = "INVALID_ARGUMENT"
+    http = 400
+    exit = 2
+
+
+class BadResourceError(OperatorError):
+    """A resource cannot be read: the CRDs are of another version."""
+
+    code = "TN0802"
+    exit = 5
+
+
+class NoCrdsError(OperatorError):
+    """The API server does not know Tenure's resources."""
+
+    code = "TN0803"
+    exit = 5
+
+
+class GatewayUnavailableError(OperatorError):
+    """The gateway cannot be reached, or did not answer in time."""
+
+    code = "TN0804"
+    grpc = "UNAVAILABLE"
+    http = 503
+    exit = 5
+
+
+class GatewayRefusedError(OperatorError):
+    """The gateway did not accept the operator, or answered with what it cannot read."""
+
+    code = "TN0805"
+    exit = 5
 
 
 class StoreError(TenureError):

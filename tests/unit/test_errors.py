@@ -126,6 +126,7 @@ def test_pages_name_only_settings_that_exist() -> None:
 
     known = {s.flag for s in (*settings_of(Config), CONFIG)}
     known |= {"--help", "--version", "--port", "--app", "--force", "--server"}  # of other commands
+    known |= {"--gateway", "--gateway-token-file", "--gateway-cert", "--server-side"}
     known |= {  # of etcd
         "--auto-compaction-retention",
         "--max-request-bytes",

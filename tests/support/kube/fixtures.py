@@ -58,7 +58,7 @@ def control_plane(
 def installed(control_plane: ControlPlane) -> ControlPlane:
     """The control plane with Tenure's resource definitions."""
     control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
-    control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     return control_plane
 
 
