@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.one_engine import OneEngine
-from support.toy import Again, All, Call, Child, Event, Sleep
+from support.toy import ActivityError, Again, All, Call, Child, Event, Sleep
 from support.virtual import run
 from tenure_common.errors import (
     OutcomeUnknownError,
@@ -321,3 +321,31 @@ def test_a_seed_replays_to_the_letter(seed: int) -> None:
         return [(key, record.head, tuple(record.history)) for key, record in records]
 
     assert run(story()) == run(story())
+
+
+def test_a_rewound_parent_takes_its_failed_child_along() -> None:
+    broken = [True]
+
+    def flaky(given: str | None) -> str | None:
+        if broken[0]:
+            raise ActivityError("not yet")
+        return given
+
+    def child(given: str | None) -> Steps:
+        return (yield Call("flaky", given))
+
+    def parent(given: str | None) -> Steps:
+        return (yield Child("child", given))
+
+    async def main() -> None:
+        one = OneEngine(workflows={"parent": parent, "child": child}, activities={"flaky": flaky})
+        await one.start()
+        instance_id = await one.begin("parent", '"in"')
+        head = await one.operations.wait(instance_id, end=True)
+        assert head.status is ev.Status.FAILED
+        broken[0] = False
+        await one.operations.rewind(instance_id, "mended")
+        assert await one.finish(instance_id, within=60) == '"in"'
+        await one.host.stop()
+
+    run(main())

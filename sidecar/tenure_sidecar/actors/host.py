@@ -25,7 +25,7 @@ from tenure_common.errors import (
 from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.waiters import Waiters
-from tenure_sidecar.engine.events import TaskCompleted, TaskFailed, TimerFired
+from tenure_sidecar.engine.events import Status, TaskCompleted, TaskFailed, TimerFired
 from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import START, TIMER, InboxItem, Timer
 from tenure_sidecar.store.group import GroupWriter
@@ -38,6 +38,7 @@ from tenure_sidecar.store.port import (
     Deliver,
     Delivery,
     Exists,
+    same_origin,
 )
 
 if TYPE_CHECKING:
@@ -437,7 +438,10 @@ class Host:
         for creation, outcome in zip(turn.creations, result.creations, strict=True):
             if isinstance(outcome, Created):
                 self._adopt(outcome, creation, creation.start.input)
-            elif creation.rejection is not None and outcome.head.parent != creation.head.parent:
+            elif same_origin(outcome.head, creation.head):
+                if creation.rewind is not None and outcome.head.status is Status.FAILED:
+                    self.inform(outcome.head.instance_id, creation.rewind)
+            elif creation.rejection is not None:
                 self.inform(creation.rejection.target, creation.rejection.item)
         for message, delivery in zip(turn.messages, result.messages, strict=True):
             if delivery is Delivery.DELIVERED:

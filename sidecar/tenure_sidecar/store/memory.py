@@ -48,6 +48,7 @@ from tenure_sidecar.store.port import (
     Purge,
     Query,
     Result,
+    same_origin,
 )
 
 # Versions of a later instance with the same id are larger than any of an earlier one.
@@ -162,17 +163,6 @@ class MemoryDatabase:
 def takes_rewind(status: Status, item: InboxItem) -> bool:
     """Whether ``item`` is the only one that an ended instance takes: a failed one is rewound."""
     return status is Status.FAILED and isinstance(item.event, ExecutionRewound)
-
-
-def same_origin(there: Head, new: Head) -> bool:
-    """Whether both were created by the same task of the same execution of the same parent."""
-    if there.parent is None or new.parent is None:
-        return False
-    return (there.parent.instance_id, there.parent.execution_id, there.parent.task_id) == (
-        new.parent.instance_id,
-        new.parent.execution_id,
-        new.parent.task_id,
-    )
 
 
 class MemoryStore:

@@ -124,6 +124,19 @@ class Conflict(msgspec.Struct, frozen=True):
 Result = Created | Exists | Delivery | Committed | Conflict
 
 
+def same_origin(there: Head, new: Head) -> bool:
+    """Whether both were created by the same task of the same execution of the same parent: then a
+    creation is a repeat, and the instance that is there is its own."""
+    one, other = there.parent, new.parent
+    return (
+        one is not None
+        and other is not None
+        and one.task_id == other.task_id
+        and one.execution_id == other.execution_id
+        and one.instance_id == other.instance_id
+    )
+
+
 # --- reads ----------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from tenure_sidecar.store.port import (
     Deliver,
     Delivery,
     Exists,
+    same_origin,
 )
 from tenure_sidecar.store.sqlite.cells import Cell
 from tenure_sidecar.store.sqlite.rows import Rows
@@ -249,7 +250,7 @@ class Judge:
         if there is None:
             return self._insert(creation, creation.start.input)
         head = self._head(there)
-        mine = _same_origin(head, creation.head)
+        mine = same_origin(head, creation.head)
         if there.status is Status.FAILED and mine and creation.rewind is not None:
             self._put(there.id, creation.rewind)
         elif there.status.terminal:
@@ -260,15 +261,3 @@ class Judge:
 
     def _send(self, message: Message) -> Delivery:
         return self._put(message.target, message.item)
-
-
-def _same_origin(there: Head, new: Head) -> bool:
-    """Whether both were created by the same task of the same execution of the same parent."""
-    one, other = there.parent, new.parent
-    return (
-        one is not None
-        and other is not None
-        and one.task_id == other.task_id
-        and one.execution_id == other.execution_id
-        and one.instance_id == other.instance_id
-    )
