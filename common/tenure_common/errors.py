@@ -388,3 +388,66 @@ class EtcdTooLargeError(EtcdRefusedError):
     """The request is larger than etcd takes; nothing was changed."""
 
     code = "TN0607"
+
+
+# --- the management API and the command line ------------------------------------------------------
+
+
+class EndedError(StateError):
+    """The instance has ended and takes nothing more."""
+
+    code = "TN0701"
+
+
+class CursorExpiredError(StateError):
+    """What came after the cursor is not known any more."""
+
+    code = "TN0702"
+    grpc = "OUT_OF_RANGE"
+    http = 410
+
+
+class AccessError(TenureError):
+    """The caller may not do this."""
+
+    code = "TN0710"
+    grpc = "PERMISSION_DENIED"
+    http = 403
+    exit = 6
+
+
+class ForeignCallerError(AccessError):
+    """The request comes from a web page, or names another host."""
+
+    code = "TN0711"
+
+
+class BadTokenError(AccessError):
+    """The API token is missing or wrong."""
+
+    code = "TN0712"
+    grpc = "UNAUTHENTICATED"
+    http = 401
+
+
+class NoSuchRouteError(UsageError):
+    """The server has no such path."""
+
+    code = "TN0720"
+    grpc = "NOT_FOUND"
+    http = 404
+
+
+class MethodNotAllowedError(UsageError):
+    """The path is there, but not with this method."""
+
+    code = "TN0721"
+    http = 405
+
+
+class SlowRequestError(UsageError):
+    """The request's body did not arrive in time."""
+
+    code = "TN0722"
+    grpc = "DEADLINE_EXCEEDED"
+    http = 408

@@ -28,6 +28,7 @@ from tenure_sidecar.engine.turn import (
     Timer,
     Turn,
 )
+from tenure_sidecar.store.feed import Feed
 from tenure_sidecar.store.listing import matches, pack_cursor, sort_value, unpack_cursor
 from tenure_sidecar.store.partition import DEFAULT_PARTITIONS, partition_of
 from tenure_sidecar.store.port import (
@@ -39,8 +40,10 @@ from tenure_sidecar.store.port import (
     Created,
     Deliver,
     Delivery,
+    Document,
     Exists,
     Fence,
+    HeadChange,
     Loaded,
     Op,
     Order,
@@ -102,6 +105,9 @@ class MemoryDatabase:
         self.owners: dict[int, str] = {}
         self.watchers: list[tuple[MemoryStore, int, asyncio.Queue[Change | None]]] = []
         self.lives = itertools.count(1)
+        self.documents: dict[str, Document] = {}
+        self.document_versions = itertools.count(1)
+        self.feed = Feed("memory")
 
     def insert(self, creation: Creation, given: str | None) -> Created:
         """Put a new instance in, in place of the one with the same id (if any)."""
@@ -196,6 +202,8 @@ class MemoryStore:
             result, touched = self._judge(op)
             results.append(result)
             self._tell(touched)
+        if self.database.feed.wanted:
+            self.database.feed.record(ops, results)
         return results
 
     def _judge(  # noqa: PLR0911 - one return for each outcome
@@ -217,6 +225,8 @@ class MemoryStore:
                 if there is None:
                     return Delivery.MISSING, ()
                 if op.only is not None and there.head.status not in op.only:
+                    return Delivery.REFUSED, ()
+                if op.generation not in {None, there.head.generation}:
                     return Delivery.REFUSED, ()
                 del records[op.instance_id]
                 return Delivery.DELIVERED, ()
@@ -305,6 +315,15 @@ class MemoryStore:
         self, partitions: Sequence[int], *, until: int, limit: int, since: int = 0
     ) -> list[Timer]:
         """See ``Store.due``."""
+        found = self._timers(partitions, since=since, until=until)
+        return [timer for timer in found if timer.kind != RETENTION][:limit]
+
+    async def expired(self, partitions: Sequence[int], *, until: int, limit: int) -> list[Timer]:
+        """See ``Store.expired``."""
+        found = self._timers(partitions, since=0, until=until)
+        return [timer for timer in found if timer.kind == RETENTION][:limit]
+
+    def _timers(self, partitions: Sequence[int], *, since: int, until: int) -> list[Timer]:
         wanted = set(partitions)
         found = [
             timer
@@ -314,7 +333,7 @@ class MemoryStore:
             if since <= timer.due <= until
         ]
         found.sort(key=lambda timer: (timer.due, timer.instance_id, timer.timer_id, timer.kind))
-        return found[:limit]
+        return found
 
     async def active(
         self, partitions: Sequence[int], *, after: str | None, limit: int
@@ -339,6 +358,34 @@ class MemoryStore:
                 yield change
         finally:
             self.database.watchers.remove(watcher)
+
+    async def position(self) -> str:
+        """See ``Store.position``."""
+        return self.database.feed.position()
+
+    def follow(self, cursor: str) -> AsyncIterator[HeadChange]:
+        """See ``Store.follow``."""
+        return self.database.feed.follow(cursor)
+
+    # --- documents ----------------------------------------------------------------------------
+
+    async def documents(self, prefix: str) -> list[Document]:
+        """See ``Store.documents``."""
+        documents = self.database.documents
+        return [documents[key] for key in sorted(documents) if key.startswith(prefix)]
+
+    async def put(self, key: str, body: bytes | None, *, version: int) -> int | None:
+        """See ``Store.put``."""
+        documents = self.database.documents
+        there = documents.get(key)
+        if version != (0 if there is None else there.version):
+            return None
+        if body is None:
+            documents.pop(key, None)
+            return 0
+        new = next(self.database.document_versions)
+        documents[key] = Document(key, new, body)
+        return new
 
     # --- ownership ----------------------------------------------------------------------------
 

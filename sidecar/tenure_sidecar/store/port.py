@@ -73,11 +73,13 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class Purge(msgspec.Struct, frozen=True):
-    """Delete everything of one instance.  ``only`` limits it to the given statuses (None = any).
-    Result: ``Delivery.DELIVERED`` when deleted, MISSING, or REFUSED when its status is another."""
+    """Delete everything of one instance.  ``only`` limits it to the given statuses (None = any),
+    ``generation`` to that generation.  Result: ``Delivery.DELIVERED`` when deleted, MISSING, or
+    REFUSED when its status or generation is another."""
 
     instance_id: str
     only: frozenset[Status] | None = None
+    generation: int | None = None
 
 
 Op = Create | Deliver | Commit | Purge
@@ -189,6 +191,24 @@ class Change(msgspec.Struct, frozen=True):
     gap: bool = False
 
 
+class HeadChange(msgspec.Struct, frozen=True):
+    """An instance's head as it is since some commit, None when it was purged; ``cursor`` goes on
+    after it."""
+
+    instance_id: str
+    head: Head | None
+    cursor: str
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A small record of Tenure's own beside the instances (a bulk job).  ``version`` is larger with
+    every change, and never the same again after the key was deleted and put anew."""
+
+    key: str
+    version: int
+    body: bytes
+
+
 class Store(Protocol):
     """A database that keeps the promise.  All methods may raise the errors of ``store.errors``."""
 
@@ -241,7 +261,16 @@ class Store(Protocol):
     async def due(
         self, partitions: Sequence[int], *, until: int, limit: int, since: int = 0
     ) -> list[Timer]:
-        """Timers of the partitions with ``since <= due <= until``, soonest first."""
+        """Timers of the partitions with ``since <= due <= until``, soonest first; RETENTION ones
+        are not among them."""
+        ...
+
+    async def expired(self, partitions: Sequence[int], *, until: int, limit: int) -> list[Timer]:
+        """RETENTION timers of the partitions with ``due <= until``, soonest first.
+
+        They have a way of their own, because a million of them may be due at once and must not
+        stand before the timers that workflows wait for.
+        """
         ...
 
     async def active(
@@ -253,6 +282,34 @@ class Store(Protocol):
 
     def watch(self, partition: int) -> AsyncIterator[Change]:
         """Foreign changes (creations and deliveries of other processes) as they commit."""
+        ...
+
+    async def position(self) -> str:
+        """The cursor of now, for ``follow``: what is read after this call is as new or newer."""
+        ...
+
+    def follow(self, cursor: str) -> AsyncIterator[HeadChange]:
+        """Every change of a head after ``cursor``, of all instances and processes, for ever.
+
+        Changes of one instance come in commit order; those that another one has overtaken may be
+        left out, the newest never is.  etcd: a watch of the heads from the cursor's revision on.
+
+        Raises: CursorExpiredError, at once or later, when changes are not known any more (the
+            cursor is too old, or of another process; the reader is too slow).
+        """
+        ...
+
+    async def documents(self, prefix: str) -> list[Document]:
+        """The documents whose key begins with ``prefix``, by key."""
+        ...
+
+    async def put(self, key: str, body: bytes | None, *, version: int) -> int | None:
+        """Put a document in the place of the one with ``version`` (0 = there is none); None as the
+        body deletes it.
+
+        Returns the new version (0 when deleted), None when another version is there.
+        Raises: as ``write``; on OutcomeUnknownError read it again.
+        """
         ...
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:

@@ -208,9 +208,14 @@ class Hub:
         assert isinstance(result, Delivery)
         return result
 
-    async def purge(self, instance_id: str, only: frozenset[Status] | None = None) -> Delivery:
+    async def purge(
+        self,
+        instance_id: str,
+        only: frozenset[Status] | None = None,
+        generation: int | None = None,
+    ) -> Delivery:
         """Purge an instance."""
-        result = await self.one(Purge(instance_id, only))
+        result = await self.one(Purge(instance_id, only, generation))
         assert isinstance(result, Delivery)
         return result
 
@@ -225,9 +230,17 @@ class Hub:
         return keys(await self.store.load(instance_id))
 
     async def due(self, **fields: Any) -> list[Timer]:
-        """Timers of all partitions."""
+        """Timers of all partitions, soonest first; without bounds, those of retention too."""
         given = {"until": 1 << 62, "limit": 1_000} | fields
-        return await self.store.due(range(self.store.partitions), **given)
+        found = await self.store.due(range(self.store.partitions), **given)
+        if not fields:
+            found += await self.expired()
+        return sorted(found, key=lambda timer: timer.due)
+
+    async def expired(self, **fields: Any) -> list[Timer]:
+        """Reminders of retention of all partitions."""
+        given = {"until": 1 << 62, "limit": 1_000} | fields
+        return await self.store.expired(range(self.store.partitions), **given)
 
     async def active(self, **fields: Any) -> list[str]:
         """Active instances of all partitions."""

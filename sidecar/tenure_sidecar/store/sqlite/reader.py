@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.engine.codec import decode_events, decode_head, decode_item
-from tenure_sidecar.engine.turn import Timer
-from tenure_sidecar.store.listing import pack_cursor
-from tenure_sidecar.store.port import Loaded, Page
+from tenure_sidecar.engine.turn import RETENTION, Timer
+from tenure_sidecar.store.listing import pack_cursor, successor
+from tenure_sidecar.store.port import Document, Loaded, Page
 from tenure_sidecar.store.sqlite.cells import RUNNABLE
 from tenure_sidecar.store.sqlite.faults import translate
 from tenure_sidecar.store.sqlite.judge import version_of
@@ -37,9 +37,17 @@ _INBOX = "SELECT key, item FROM inbox WHERE life = ? ORDER BY seq"
 _INPUT = "SELECT input FROM inputs WHERE life = ?"
 _CHILDREN = "SELECT id FROM instances WHERE parent = ? ORDER BY id"
 _DUE = (
-    "SELECT t.due, i.id, t.timer_id, t.kind, t.generation FROM timers t"
-    " JOIN instances i USING (life) WHERE t.due BETWEEN ? AND ?{} ORDER BY t.due LIMIT ?"
+    "SELECT t.due, i.id, t.timer_id, t.kind, t.generation FROM timers t JOIN instances i"
+    f" USING (life) WHERE t.due BETWEEN ? AND ? AND t.kind <> {RETENTION}"
+    "{} ORDER BY t.due LIMIT ?"
 )
+_EXPIRED = (
+    "SELECT t.due, i.id, t.timer_id, t.kind, t.generation FROM timers t"
+    " INDEXED BY timers_retention JOIN instances i USING (life)"
+    f" WHERE t.kind = {RETENTION} AND t.due <= ?"
+    "{} ORDER BY t.due LIMIT ?"
+)
+_DOCUMENTS = "SELECT key, version, body FROM documents WHERE key >= ?{} ORDER BY key"
 _ACTIVE = (
     "SELECT i.id FROM runnable r JOIN instances i USING (life)"
     f" WHERE {RUNNABLE}"
@@ -147,6 +155,21 @@ class Reader:
         with self._snapshot() as db:
             rows = db.execute(query, (since, until, limit)).fetchall()
         return [Timer(*row) for row in rows]
+
+    def expired(self, partitions: Sequence[int], until: int, limit: int) -> list[Timer]:
+        """See ``Store.expired``."""
+        query = _EXPIRED.format(self._only("t", partitions))
+        with self._snapshot() as db:
+            rows = db.execute(query, (until, limit)).fetchall()
+        return [Timer(*row) for row in rows]
+
+    def documents(self, prefix: str) -> list[Document]:
+        """See ``Store.documents``."""
+        end = successor(prefix)
+        query = _DOCUMENTS.format("" if end is None else " AND key < ?")
+        with self._snapshot() as db:
+            rows = db.execute(query, (prefix,) if end is None else (prefix, end)).fetchall()
+        return [Document(*row) for row in rows]
 
     def active(self, partitions: Sequence[int], after: str | None, limit: int) -> list[str]:
         """See ``Store.active``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from tenure_common.errors import StoreError, StoreUnavailableError
+from tenure_sidecar.store.feed import Feed
 from tenure_sidecar.store.sqlite.lane import Lane
 from tenure_sidecar.store.sqlite.lock import FileLock
 from tenure_sidecar.store.sqlite.reader import Reader
@@ -18,7 +20,17 @@ from tenure_sidecar.store.sqlite.writer import BrokenHandleError, Writer
 if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.turn import Timer
-    from tenure_sidecar.store.port import Change, Fence, Loaded, Op, Page, Query, Result
+    from tenure_sidecar.store.port import (
+        Change,
+        Document,
+        Fence,
+        HeadChange,
+        Loaded,
+        Op,
+        Page,
+        Query,
+        Result,
+    )
 
 T = TypeVar("T")
 
@@ -48,6 +60,7 @@ class SqliteStore:
         self._broken = False
         self._mending = asyncio.Lock()
         self._closed = asyncio.Event()
+        self._feed = Feed(secrets.token_hex(4))  # nobody else writes
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -126,7 +139,14 @@ class SqliteStore:
 
     async def write(self, ops: Sequence[Op]) -> list[Result]:
         """See ``Store.write``; all ops share one transaction."""
-        return await self._change(lambda: self._writer.write(ops))
+        results = await self._change(lambda: self._writer.write(ops))
+        if self._feed.wanted:
+            self._feed.record(ops, results)
+        return results
+
+    async def put(self, key: str, body: bytes | None, *, version: int) -> int | None:
+        """See ``Store.put``."""
+        return await self._change(lambda: self._writer.put(key, body, version))
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
         """See ``Store.own``."""
@@ -167,6 +187,22 @@ class SqliteStore:
     ) -> list[Timer]:
         """See ``Store.due``."""
         return await self._read(lambda: self._reader.due(partitions, until, limit, since))
+
+    async def expired(self, partitions: Sequence[int], *, until: int, limit: int) -> list[Timer]:
+        """See ``Store.expired``."""
+        return await self._read(lambda: self._reader.expired(partitions, until, limit))
+
+    async def documents(self, prefix: str) -> list[Document]:
+        """See ``Store.documents``."""
+        return await self._read(lambda: self._reader.documents(prefix))
+
+    async def position(self) -> str:
+        """See ``Store.position``."""
+        return self._feed.position()
+
+    def follow(self, cursor: str) -> AsyncIterator[HeadChange]:
+        """See ``Store.follow``."""
+        return self._feed.follow(cursor)
 
     async def active(
         self, partitions: Sequence[int], *, after: str | None, limit: int

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _CALM = delete("runnable", "life")
 _OWN = insert("owners", "partition", "token", "owner", replace=True)
 
+_NEXT_DOCUMENT = """INSERT INTO meta (key, value) VALUES ('next_document', 1)
+    ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value"""
+
 # Rows of ``runnable`` whose instance has nothing to do (or is gone): what the last process had not
 # got round to taking away.
 _SWEEP = f"""DELETE FROM runnable WHERE NOT EXISTS (
@@ -127,6 +130,27 @@ class Writer:
     def _read_head(self, cell: Cell) -> Head:
         row = self._db.execute("SELECT head FROM instances WHERE life = ?", (cell.life,)).fetchone()
         return decode_head(unseal(row[0], cell.life, f"the head of '{cell.id}'"))
+
+    # --- documents --------------------------------------------------------------------------------
+
+    def put(self, key: str, body: bytes | None, version: int) -> int | None:
+        """See ``Store.put``.  Raises: StoreError, BrokenHandleError."""
+        outcome: list[int | None] = []
+
+        def work(db: sqlite3.Connection) -> None:
+            row = db.execute("SELECT version FROM documents WHERE key = ?", (key,)).fetchone()
+            if version != (0 if row is None else row[0]):
+                outcome.append(None)
+            elif body is None:
+                db.execute("DELETE FROM documents WHERE key = ?", (key,))
+                outcome.append(0)
+            else:
+                new = _value(db, _NEXT_DOCUMENT)
+                db.execute("REPLACE INTO documents VALUES (?, ?, ?)", (key, new, body))
+                outcome.append(new)
+
+        self._transact(work)
+        return outcome[0]
 
     # --- ownership --------------------------------------------------------------------------------
 
