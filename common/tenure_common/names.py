@@ -38,6 +38,14 @@ ANNOTATION_APP_ID = "tenure.dev/app-id"
 # Metrics of ours all begin with this.
 METRIC_PREFIX = "tenure_"
 
+# Where the documentation is published.
+DOCS = "https://tenure.dev/docs"
+
+
+def docs_page(code: str) -> str:
+    """Address of an error code's page."""
+    return f"{DOCS}/errors/{code}"
+
 
 def store_prefix(namespace: str, app_id: str) -> str:
     """Prefix of all keys of one app in a shared store."""

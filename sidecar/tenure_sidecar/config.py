@@ -8,7 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from tenure_common import names
+from tenure_common.errors import BadRequestError, BadSettingError
 from tenure_common.logging import Format, Level
+from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.retention import FOREVER, Retention, parse_retention
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +57,49 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     grace: Annotated[
         float, Meta(ge=0, description="How long a stop waits for calls and for the app.")
     ] = 5.0
+    api_token: Annotated[
+        str,
+        Meta(description="Token that HTTP and gRPC clients must send as dapr-api-token."),
+    ] = ""
+    retention: Annotated[
+        str, Meta(description="How long finished workflows are kept: 7d, 0s, or forever.")
+    ] = FOREVER
+    retention_completed: Annotated[
+        str, Meta(description="The same for COMPLETED ones, before --retention.")
+    ] = ""
+    retention_failed: Annotated[
+        str, Meta(description="The same for FAILED ones, before --retention.")
+    ] = ""
+    retention_terminated: Annotated[
+        str, Meta(description="The same for TERMINATED ones, before --retention.")
+    ] = ""
+    retention_rate: Annotated[
+        float, Meta(gt=0, description="Expired workflows deleted a second, at most.")
+    ] = 500.0
     log_level: Annotated[Level, Meta(description="Least level that is logged.")] = "info"
     log_format: Annotated[Format, Meta(description="Form of the log.")] = "auto"
     profile: Annotated[
         str, Meta(description="Write a profile of the event loop's thread to this file.")
     ] = ""
     command: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> Retention:
+        """How long finished workflows are kept.  Raises: BadSettingError."""
+        own = {
+            Status.COMPLETED: ("--retention-completed", self.retention_completed),
+            Status.FAILED: ("--retention-failed", self.retention_failed),
+            Status.TERMINATED: ("--retention-terminated", self.retention_terminated),
+        }
+        return Retention(
+            any=_kept("--retention", self.retention),
+            by_status={status: _kept(*one) for status, one in own.items() if one[1]},
+        )
+
+
+def _kept(flag: str, text: str) -> int | None:
+    try:
+        return parse_retention(text)
+    except BadRequestError as error:
+        message = f"{flag}: {error.message}, or 'forever'"
+        raise BadSettingError(message) from error

@@ -22,10 +22,13 @@ from tenure_common.clock import wall_ns
 from tenure_common.errors import BadSettingError
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.host import Host
+from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.actors.retention import RetentionActor
 from tenure_sidecar.app import App, environment
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
+from tenure_sidecar.http.manage.api import Api, OneApp
 from tenure_sidecar.http.server import HttpServer
 from tenure_sidecar.ids import SystemIds
 from tenure_sidecar.meters import engine_metrics
@@ -33,6 +36,7 @@ from tenure_sidecar.rpc.servers import make
 from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.transport import TransportLimits
 from tenure_sidecar.store.group import GroupWriter
+from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.wire.dapr import DaprCodec
 from tenure_sidecar.wire.microsoft import MicrosoftCodec
 
@@ -103,6 +107,7 @@ class Engine:
             limits=Limits(),
             app_id=config.app_id,
             name=f"{config.app_id}/{os.getpid()}",
+            retention=config.kept,
         )
         self.host.work = self.dispatcher
         self.operations = Operations(
@@ -112,11 +117,40 @@ class Engine:
         self.taskhub_port = await self._listen(
             config.taskhub_port, "microsoft", flag="--taskhub-port"
         )
+        self.jobs = Jobs(self.store, operations=self.operations, clock=wall_ns, owned=self._owns)
+        self.retention = RetentionActor(
+            self.store,
+            writer=self.writer,
+            partitions=self._owned,
+            purged=self.host.purged,
+            clock=wall_ns,
+            rate=config.retention_rate,
+        )
+        self.host.expiring = self.retention.expect
         self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
-        self.http = HttpServer(self, host=config.host, port=config.http_port)
+        self.http = HttpServer(
+            self,
+            host=config.host,
+            port=config.http_port,
+            token=config.api_token or None,
+            apps=OneApp(
+                Api(
+                    app_id=config.app_id,
+                    operations=self.operations,
+                    store=self.store,
+                    jobs=self.jobs,
+                    ids=self.ids,
+                    clock=wall_ns,
+                )
+            ),
+        )
         self.http_port = await self.http.start()
         await self.host.start()
-        self._background.append(loop.create_task(self.dispatcher.run(), name="dispatch sweep"))
+        self._background += [
+            loop.create_task(self.dispatcher.run(), name="dispatch sweep"),
+            loop.create_task(self.jobs.run(), name="bulk jobs"),
+            loop.create_task(self.retention.run(), name="retention"),
+        ]
         self._ready = True
 
     async def _listen(self, port: int, default_flavour: str, *, flag: str) -> int:
@@ -151,6 +185,12 @@ class Engine:
         fsync.
         """
         return min(0.00006 * max(0, self.dispatcher.in_flight - 2), 0.006)
+
+    def _owned(self) -> list[int]:
+        return [fence.partition for fence in self.host.fences()]
+
+    def _owns(self, instance_id: str) -> bool:
+        return partition_of(instance_id, self.store.partitions) in self._owned()
 
     async def stop(self) -> None:
         """Stop in order; safe to call after a failed start."""

@@ -26,6 +26,7 @@ from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.waiters import Waiters
 from tenure_sidecar.engine.events import Status, TaskCompleted, TaskFailed, TimerFired
+from tenure_sidecar.engine.retention import Retention
 from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import START, TIMER, InboxItem, Timer
 from tenure_sidecar.store.group import GroupWriter
@@ -57,6 +58,7 @@ _RESIDENT_MAX = 20_000  # more runnable instances than this wait in the store, b
 _LOADS_MAX = 32  # loads at a time
 _ACTIVE_PAGE = 1_000
 _REFRESH = 0.05  # seconds until an instance looks again for what it may have missed
+_KEEP = Retention()
 _RELOAD_MIN = 3  # failures counted against an instance whose store failed: sets the first back-off
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +80,7 @@ class Host:
         limits: Limits,
         app_id: str,
         name: str,
+        retention: Retention = _KEEP,
     ) -> None:
         self.store = store
         self.codecs = codecs
@@ -86,6 +89,8 @@ class Host:
         self.limits = limits
         self.app_id = app_id
         self.name = name
+        self.retention = retention
+        self.expiring: Callable[[int], None] = _ignore  # told when an instance will expire, ns
         self.work: Work
         self.waiters = Waiters()
         self.completed: dict[str, int] = {}  # finished instances by status name, since start
@@ -449,6 +454,8 @@ class Host:
         head = turn.head
         if head.status.terminal:
             self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
+            if head.expires_at:
+                self.expiring(head.expires_at)
         self.waiters.changed(head)
 
     def _refresh_targets(self, turn: Turn) -> None:
@@ -547,6 +554,10 @@ class Host:
     def fences(self) -> Sequence[Fence]:
         """What this process owns."""
         return tuple(self._fences.values())
+
+
+def _ignore(_due: int) -> None:
+    """Nobody deletes what expires."""
 
 
 def _refusal(instance: Instance, result: Result) -> NotOwnerError:

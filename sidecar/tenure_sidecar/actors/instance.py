@@ -32,6 +32,7 @@ from tenure_sidecar.engine.events import (
     ExecutionTerminated,
 )
 from tenure_sidecar.engine.plan import Batch, Idle, plan
+from tenure_sidecar.engine.retention import settled
 from tenure_sidecar.engine.stall import stall_oversize
 from tenure_sidecar.engine.turn import InboxItem, Turn
 from tenure_sidecar.store.port import Commit
@@ -394,6 +395,8 @@ class Instance:
 
     def _commit(self, turn: Turn, ack: Ack | None = None) -> None:
         """Apply a turn and put its commit on the way."""
+        if turn.head.status.terminal or self.state.head.expires_at:
+            turn = settled(turn, before=self.state.head, retention=self.host.retention)
         consumed: list[Entry] = []
         if turn.consumed:
             gone = set(turn.consumed)

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tenure_common.errors import (
     NoSuchInstanceError,
     NotTerminalError,
@@ -139,6 +141,11 @@ class Operations:
         finally:
             self._host.waiters.remove(instance_id, waiter)
 
+    @property
+    def waiting(self) -> int:
+        """Calls of ``wait`` under way."""
+        return len(self._host.waiters)
+
     async def history(self, instance_id: str) -> tuple[Head, tuple[Event, ...]]:
         """Head and committed history of the current generation.  Raises: NoSuchInstanceError."""
         loaded = await self._store.load(instance_id)
@@ -196,9 +203,16 @@ class Operations:
         self._host.reach(instance_id, reached)
         await done
 
-    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
-        """Put an external event into the inbox.  Raises: NoSuchInstanceError."""
+    async def raise_event(
+        self, instance_id: str, name: str, data: str | None, *, key: str | None = None
+    ) -> None:
+        """Put an external event into the inbox; a ``key`` that is there already is a repeat.
+
+        Raises: NoSuchInstanceError.
+        """
         item = starting.raise_event(name, data, now=self.clock(), ids=self.ids)
+        if key is not None:
+            item = msgspec.structs.replace(item, key=key)
         await self._send(instance_id, item, consumed=False)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
@@ -227,15 +241,21 @@ class Operations:
 
     # --- new instances from old ones --------------------------------------------------------------
 
-    async def restart(self, instance_id: str, *, new_id: bool) -> str:
+    async def restart(self, instance_id: str, *, new_id: bool, as_id: str | None = None) -> str:
         """Run a finished instance's workflow again; returns the new run's id.
 
-        Raises: NoSuchInstanceError, NotTerminalError.
+        Args:
+            new_id: under another id: ``as_id``, which must be free, or one of the engine's choice.
+
+        Raises: NoSuchInstanceError, NotTerminalError, InstanceExistsError.
         """
         head = await self._require(instance_id)
         given = await self._store.input(instance_id)
-        creation = restart.restart(head, given, new_id=new_id, now=self.clock(), ids=self.ids)
-        return (await self.start(creation)).instance_id
+        creation = restart.restart(
+            head, given, new_id=new_id, as_id=as_id, now=self.clock(), ids=self.ids
+        )
+        replace = frozenset[Status]() if as_id else TERMINAL
+        return (await self.start(creation, replace=replace)).instance_id
 
     async def rerun(  # noqa: PLR0913 - what the request has
         self,

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.turn import Creation
 
 
-def restart(
+def restart(  # noqa: PLR0913 - what a restart request has
     head: Head,
     input: str | None,  # noqa: A002 - the protocol's word
     *,
     new_id: bool,
+    as_id: str | None = None,
     now: int,
     ids: Ids,
 ) -> Creation:
@@ -28,6 +29,7 @@ def restart(
         input: its input.
         new_id: run under a new id; otherwise the old run is replaced (the caller's ``Create`` must
             allow that for terminal statuses).
+        as_id: the new id, if the engine is not to choose it.
 
     Raises: NotTerminalError.
     """
@@ -39,7 +41,7 @@ def restart(
         raise NotTerminalError(message)
     return birth.creation(
         head.name,
-        instance_id=ids.instance_id() if new_id else head.instance_id,
+        instance_id=(as_id or ids.instance_id()) if new_id else head.instance_id,
         input=input,
         version=head.version,
         tags=head.tags,

@@ -17,16 +17,22 @@ from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from tenure_common.errors import AccessError, BadTokenError, ForeignCallerError
+
 TOKEN_HEADER: Final = "dapr-api-token"  # noqa: S105 - the name of a header
 OPEN_PATHS: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
 
 
 class Refusal(NamedTuple):
-    """Why a request is not served."""
+    """Why a request is not served, in the words of either API."""
 
-    status: int
-    code: str
-    message: str
+    error: AccessError
+    code: str  # Dapr's kind of code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.error.http
 
 
 def refusal(
@@ -50,16 +56,17 @@ def refusal(
             f"the Host header says '{host[:100]}', which is no address of this machine; "
             "call localhost or an IP address"
         )
-        return Refusal(403, "ERR_HOST_NOT_ALLOWED", message)
+        return Refusal(ForeignCallerError(message), "ERR_HOST_NOT_ALLOWED")
     origin = headers.get("Origin")
     site = headers.get("Sec-Fetch-Site", "none")
     if (origin is not None and not _same(origin, host)) or site not in {"none", "same-origin"}:
-        return Refusal(403, "ERR_ORIGIN_NOT_ALLOWED", "requests of web pages are not served")
+        message = "requests of web pages are not served"
+        return Refusal(ForeignCallerError(message), "ERR_ORIGIN_NOT_ALLOWED")
     if token is not None and path not in OPEN_PATHS:
         given = headers.get(TOKEN_HEADER, "")
         if not hmac.compare_digest(given.encode(), token.encode()):
             message = f"the {TOKEN_HEADER} header is missing or wrong"
-            return Refusal(401, "ERR_API_TOKEN", message)
+            return Refusal(BadTokenError(message), "ERR_API_TOKEN")
     return None
 
 

@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 
-from tenure_common.errors import TenureError
+from tenure_common.errors import (
+    MessageTooLargeError,
+    MethodNotAllowedError,
+    NoSuchRouteError,
+    SlowRequestError,
+    TenureError,
+)
 from tenure_sidecar.http import health, workflows
 from tenure_sidecar.http.guard import refusal
+from tenure_sidecar.http.manage import server as manage
 from tenure_sidecar.http.replies import error, failure
 from tenure_sidecar.rpc.ports import refusal as bind_refusal
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
+    from tenure_sidecar.http.manage.api import Apps
     from tenure_sidecar.http.port import Engine
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +53,7 @@ class HttpServer:
         token: str | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         more_routes: Sequence[web.RouteDef] = (),
+        apps: Apps | None = None,
     ) -> None:
         """Build the server; nothing listens yet.
 
@@ -57,6 +65,7 @@ class HttpServer:
             token: API token that requests must carry, None = none.
             max_body_bytes: largest request body.
             more_routes: of other APIs on the same port; the same guard and limits apply.
+            apps: what the management API serves; None = it is not served.
         """
         self._host = host
         self._port = port
@@ -66,6 +75,8 @@ class HttpServer:
             client_max_size=max_body_bytes,
         )
         app.add_routes([*health.routes(engine), *workflows.routes(engine), *more_routes])
+        if apps is not None:
+            manage.install(app, apps)
         app.on_response_prepare.append(_headers)
         self._app = app
 
@@ -94,7 +105,7 @@ def _guard(hosts: Collection[str], token: str | None) -> Middleware:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = refusal(request.path, request.headers, hosts=hosts, token=token)
         if refused is not None:
-            return error(*refused)
+            return _refuse(request, refused.error, refused.code)
         return await handler(request)
 
     return guard
@@ -104,23 +115,30 @@ def _limit(max_bytes: int) -> Middleware:
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if (request.content_length or 0) > max_bytes:
-            return _too_large(max_bytes)
+            return _too_large(request, max_bytes)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 await request.read()  # handlers find it read; aiohttp stops at client_max_size
         except TimeoutError:
             message = f"the request's body did not arrive within {BODY_SECONDS:.0f} s"
-            return error(HTTPStatus.REQUEST_TIMEOUT, "ERR_BODY_TIMEOUT", message)
+            return _refuse(request, SlowRequestError(message), "ERR_BODY_TIMEOUT")
         except web.HTTPRequestEntityTooLarge:
-            return _too_large(max_bytes)
+            return _too_large(request, max_bytes)
         return await handler(request)
 
     return limit
 
 
-def _too_large(max_bytes: int) -> web.Response:
+def _refuse(request: web.Request, cause: TenureError, code: str) -> web.Response:
+    """The refusal in the form of the API that was called; ``code`` is Dapr's kind of code."""
+    if manage.owns(request.path):
+        return manage.failure(cause)
+    return error(cause.http, code, cause.message)
+
+
+def _too_large(request: web.Request, max_bytes: int) -> web.Response:
     message = f"the body is larger than {max_bytes} bytes"
-    response = error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "ERR_BODY_TOO_LARGE", message)
+    response = _refuse(request, MessageTooLargeError(message), "ERR_BODY_TOO_LARGE")
     response.force_close()  # what is still to come must not be read as the next request
     return response
 
@@ -130,23 +148,22 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except TenureError as cause:
-        return failure(cause)
+        return manage.failure(cause) if manage.owns(request.path) else failure(cause)
     except web.HTTPNotFound:
-        message = f"there is no {request.path} here; Tenure serves Dapr's workflow API only"
-        return error(HTTPStatus.NOT_FOUND, "ERR_NOT_FOUND", message)
+        message = f"there is no {request.path} here; of Dapr, Tenure serves the workflow API alone"
+        return _refuse(request, NoSuchRouteError(message), "ERR_NOT_FOUND")
     except web.HTTPMethodNotAllowed as cause:
-        message = (
-            f"{request.method} is not allowed here; use {', '.join(sorted(cause.allowed_methods))}"
-        )
-        response = error(HTTPStatus.METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", message)
-        response.headers["Allow"] = ", ".join(sorted(cause.allowed_methods))
+        allowed = ", ".join(sorted(cause.allowed_methods))
+        message = f"{request.method} is not allowed here; use {allowed}"
+        response = _refuse(request, MethodNotAllowedError(message), "ERR_METHOD_NOT_ALLOWED")
+        response.headers["Allow"] = allowed
         return response
     except web.HTTPException as cause:
         return error(cause.status, "ERR_HTTP", cause.reason)
     except Exception as cause:  # noqa: BLE001 - one request must not end the server
         _log.exception("request failed", method=request.method, path=request.path)
-        message = f"{type(cause).__name__}: {cause}"
-        return error(HTTPStatus.INTERNAL_SERVER_ERROR, TenureError.code, message)
+        bug = TenureError(f"{type(cause).__name__}: {cause}")
+        return _refuse(request, bug, bug.code)
 
 
 async def _headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -72,6 +72,7 @@ FULL_HEAD = Head(
     rerun_of="src",
     commit_id="cid",
     suspended=True,
+    expires_at=10,
 )
 
 

@@ -1,0 +1,167 @@
+"""Write the parts of the reference that follow from the code.
+
+What stands above the line ``<!-- generated -->`` in a page is written by hand, what stands below it is
+written here.  ``--check`` writes nothing and fails when a page is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tenure_sidecar.http.manage.openapi import build
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+MARK = "<!-- generated -->\n"
+
+Schema = Mapping[str, Any]
+
+# Errors that any request can meet; the page says so once.
+EVERYWHERE = ("TN0711", "TN0712", "TN0405", "TN0109", "TN0201", "TN0004")
+
+
+def management_api() -> str:
+    """The routes and the types of the management API."""
+    document = build()
+    lines = ["## Requests", ""]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            lines += _operation(method.upper(), path, operation)
+    lines += ["## Types", ""]
+    for name, schema in document["components"]["schemas"].items():
+        lines += _type(name, schema)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _operation(method: str, path: str, operation: Schema) -> list[str]:
+    lines = [f"### {operation['operationId']}", "", f"`{method} {path}`", ""]
+    lines += [_text(operation["summary"]), ""]
+    if "description" in operation:
+        lines += [_text(operation["description"]), ""]
+    rows = [_parameter(one) for one in operation["parameters"] if one["in"] != "path"]
+    if rows:
+        lines += ["| parameter | | |", "|---|---|---|", *rows, ""]
+    if "requestBody" in operation:
+        (content,) = operation["requestBody"]["content"].values()
+        lines += [f"Body: {_kind(content['schema'])}.", ""]
+    answers: list[str] = []
+    errors: list[str] = []
+    for status, response in operation["responses"].items():
+        (content,) = response["content"].values()
+        if int(status) >= 400:  # noqa: PLR2004 - where errors begin
+            errors += [
+                f"{status} [{code}](../errors/{code}.md)"
+                for code in re.findall(r"TN\d{4}", response["description"])
+                if code not in EVERYWHERE
+            ]
+        else:
+            answers.append(f"{status} {_kind(content['schema'])}")
+    said = f"Answers: {'; '.join(answers)}."
+    if errors:
+        said += f" Errors: {', '.join(errors)}."
+    return [*lines, said, ""]
+
+
+def _parameter(parameter: Schema) -> str:
+    schema = parameter["schema"]
+    name = parameter["name"]
+    where = " (header)" if parameter["in"] == "header" else ""
+    return f"| `{name}`{where} | {_kind(schema)} | {_cell(parameter.get('description', ''))} |"
+
+
+def _type(name: str, schema: Schema) -> list[str]:
+    lines = [f"### {name}", ""]
+    if "description" in schema:
+        lines += [_text(schema["description"]), ""]
+    if "enum" in schema:
+        return [*lines, f"One of {_kind(schema)}.", ""]
+    if "anyOf" in schema:
+        return [*lines, f"One of {', '.join(_kind(one) for one in schema['anyOf'])}.", ""]
+    required = schema.get("required", ())
+    lines += ["| field | | |", "|---|---|---|"]
+    for field, kind in schema.get("properties", {}).items():
+        must = "required. " if field in required else ""
+        about = _cell(must + kind.get("description", _inner(kind)))
+        lines.append(f"| `{field}` | {_kind(kind)} | {about} |")
+    return [*lines, ""]
+
+
+def _inner(schema: Schema) -> str:
+    found = [one["description"] for one in schema.get("anyOf", ()) if "description" in one]
+    return found[0] if found else ""
+
+
+def _kind(schema: Schema) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(
+            _kind(one) for one in schema["anyOf"] if one != {"type": "null"}
+        ) + _default(schema)
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"]) + _default(schema)
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    if schema.get("type") == "object" and "additionalProperties" in schema:
+        return f"mapping to {_kind(schema['additionalProperties'])}"
+    bounds = [
+        f"{sign} {schema[key]}"
+        for key, sign in (
+            ("minimum", ">="),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "<="),
+            ("minLength", "length >="),
+            ("maxLength", "length <="),
+        )
+        if key in schema
+    ]
+    return " ".join([schema.get("type", "any JSON"), *bounds]) + _default(schema)
+
+
+def _default(schema: Schema) -> str:
+    default = schema.get("default")
+    if default is None or default in ("", [], {}):
+        return ""
+    shown = str(default).lower() if isinstance(default, bool) else default
+    return f", default `{shown}`"
+
+
+def _text(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.replace("``", "`").split("\n\n"))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
+
+
+PAGES: dict[str, Callable[[], str]] = {"management-api.md": management_api}
+
+
+def page(name: str) -> str:
+    """The whole page ``name`` as it should be."""
+    written, mark, _ = (REFERENCE / name).read_text(encoding="utf-8").partition(MARK)
+    if not mark:
+        message = f"{name} has no line {MARK.strip()}"
+        raise ValueError(message)
+    return f"{written}{MARK}\n{PAGES[name]()}"
+
+
+def main() -> int:
+    """Write the pages, or look whether they are up to date."""
+    stale = [name for name in PAGES if (REFERENCE / name).read_text("utf-8") != page(name)]
+    if "--check" in sys.argv:
+        for name in stale:
+            print(f"docs/reference/{name} is out of date: run python docs/generate.py")
+        return int(bool(stale))
+    for name in stale:
+        (REFERENCE / name).write_text(page(name), encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What a handler of the management API works with, free of HTTP.
+
+A handler is ``async (Call) -> Answer``, or ``(Call) -> Lines`` for a stream: it gets decoded, checked
+values and gives a struct back.  Everything about bytes, headers and sockets is in ``server.py``, so
+handlers run in tests without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from tenure_common.errors import NoSuchAppError
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.jobs import Jobs
+    from tenure_sidecar.actors.operations import Operations
+    from tenure_sidecar.actors.port import Clock
+    from tenure_sidecar.engine.ids import Ids
+    from tenure_sidecar.store.port import Store
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+
+@dataclass(slots=True)
+class Watches:
+    """How many streams are open."""
+
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One app's engine as the management API sees it."""
+
+    app_id: str
+    operations: Operations
+    store: Store
+    jobs: Jobs
+    ids: Ids
+    clock: Clock
+    watches: Watches = field(default_factory=Watches)
+
+
+class Apps(Protocol):
+    """The apps that a server serves: one in a sidecar, those of a namespace in a gateway."""
+
+    def names(self) -> Sequence[str]:
+        """Their names, in order."""
+        ...
+
+    def find(self, name: str) -> Api:
+        """The app of that name; ``-`` is the only one.  Raises: NoSuchAppError."""
+        ...
+
+
+class OneApp:
+    """``Apps`` of a server with one app."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def names(self) -> Sequence[str]:
+        """See ``Apps``."""
+        return (self._api.app_id,)
+
+    def find(self, name: str) -> Api:
+        """See ``Apps``."""
+        own = self._api.app_id
+        if name not in {own, "-"}:
+            message = f"this server serves the app '{own}', not '{name[:100]}'"
+            raise NoSuchAppError(message, {"app": name[:100]})
+        return self._api
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[B, Q]):
+    """One request, decoded: ``id``, ``name`` and ``job`` from the path, the query and the body."""
+
+    api: Api
+    body: B
+    query: Q
+    id: str = ""
+    name: str = ""
+    job: str = ""
+    key: str | None = None  # the Idempotency-Key header
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A struct to send, and its HTTP status; ``location`` names what it is about, by the
+    parts of its path below the app's."""
+
+    value: msgspec.Struct
+    status: int = 200
+    location: tuple[str, str] | None = None
+
+
+Lines = AsyncGenerator[msgspec.Struct, None]
