@@ -453,10 +453,13 @@ class Host:
                 self.inform(message.target, message.item)
         head = turn.head
         if head.status.terminal:
-            self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
-            if head.expires_at:
-                self.expiring(head.expires_at)
+            self._ended(head)
         self.waiters.changed(head)
+
+    def _ended(self, head: Head) -> None:
+        self.completed[head.status.name] = self.completed.get(head.status.name, 0) + 1
+        if head.expires_at:
+            self.expiring(head.expires_at)
 
     def _refresh_targets(self, turn: Turn) -> None:
         """The turn may be durable: whoever it was to wake must look for himself."""

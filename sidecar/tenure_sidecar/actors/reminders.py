@@ -18,6 +18,7 @@ import structlog
 
 from tenure_common.errors import TenureError
 from tenure_sidecar.engine.events import NANOS
+from tenure_sidecar.engine.turn import RETENTION
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import Clock
@@ -60,10 +61,13 @@ class Reminders:
         return len(self._heap)
 
     def set(self, timers: Sequence[Timer]) -> None:
-        """Timers that are durable now (later ones than the window are read when it gets there)."""
+        """Timers that are durable now (later ones than the window are read when it gets there).
+
+        Those of retention are the retention actor's.
+        """
         horizon = max(self._horizon, self._reading)
         for timer in timers:
-            if timer.due < horizon:
+            if timer.due < horizon and timer.kind != RETENTION:
                 self._push(timer)
 
     def _push(self, timer: Timer) -> None:
