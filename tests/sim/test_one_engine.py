@@ -8,7 +8,7 @@ dies, and the store fails before or after it did what it was asked.  Out of scop
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
@@ -346,6 +346,31 @@ def test_a_rewound_parent_takes_its_failed_child_along() -> None:
         broken[0] = False
         await one.operations.rewind(instance_id, "mended")
         assert await one.finish(instance_id, within=60) == '"in"'
+        await one.host.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("echoes", [True, False], ids=["tokens", "no tokens"])
+def test_an_old_generations_result_does_not_reach_the_next(echoes: bool) -> None:
+    """The old activity is answered while the next generation's of the same number is out."""
+    delays = iter([0.01, 0.1, 0.01, 1.0])  # turn, old activity, turn, new activity
+
+    class Ordered(OneEngine):
+        def _later(self, callback: Callable[[], None]) -> None:
+            self.loop.call_later(next(delays, 0.01), callback)
+
+    def again(given: str | None) -> Steps:
+        if given == "first":
+            return Again("second", leave=(Call("add", "old"),))
+        return (yield Call("add", "new"))
+
+    async def main() -> None:
+        one = Ordered(workflows={"again": again}, activities={"add": lambda given: given})
+        await one.start(workers=0)
+        one.connect(echoes=echoes)
+        assert await one.finish(await one.begin("again", "first")) == "new"
+        assert len(one.effects) == 2
         await one.host.stop()
 
     run(main())

@@ -99,13 +99,14 @@ class OneEngine:
         for _ in range(workers):
             self.connect()
 
-    def connect(self) -> ToyWorker:
-        """One more worker."""
+    def connect(self, *, echoes: bool = True) -> ToyWorker:
+        """One more worker; ``echoes``: it answers with completion tokens."""
         worker = ToyWorker(
             self.dispatcher,
             workflows=self.workflows,
             activities=self.activities,
             later=self._later,
+            echoes=echoes,
         )
         self.workers.append(worker)
         return worker

@@ -128,6 +128,7 @@ class Again(msgspec.Struct, frozen=True):
 
     input: str | None
     keep_events: bool = True
+    leave: tuple[Call, ...] = ()  # activities that are started and not waited for
 
 
 class ActivityError(Exception):
@@ -200,6 +201,8 @@ class _Replay:
 
     def _finish(self, value: Any) -> None:
         if isinstance(value, Again):
+            for part in value.leave:
+                self._ask(part)
             self.actions.append(
                 act.Complete(
                     self._next,
@@ -252,12 +255,14 @@ class ToyWorker:
         activities: dict[str, Callable[[str | None], str | None]],
         later: Callable[[Callable[[], None]], None],
         caps: Caps = Caps(),
+        echoes: bool = True,
     ) -> None:
         self._dispatcher = dispatcher
         self._workflows = workflows
         self._activities = activities
         self._later = later
         self._caps = caps
+        self._echoes = echoes  # False = as SDKs that predate completion tokens
         self._gone: Callable[[], None] | None = None
         self._ready: Callable[[], None] | None = None
         self.full = False
@@ -339,7 +344,7 @@ class ToyWorker:
             new = [_decode_event(e) for e in item.new]
             started = next(e for e in past + new if isinstance(e, ev.ExecutionStarted))
             response = respond(self._workflows[started.name], past, new)
-            result = TurnResult(item.instance_id, item.token, response)
+            result = TurnResult(item.instance_id, self._token(item), response)
             self._dispatcher.answer_turn(result, response, self._ack)
             return
         task = item.task
@@ -351,5 +356,9 @@ class ToyWorker:
         except ActivityError as error:
             failure = ev.Failure("ActivityError", str(error))
         self._dispatcher.answer_activity(
-            ActivityResult(item.instance_id, task.task_id, item.token, value, failure), self._ack
+            ActivityResult(item.instance_id, task.task_id, self._token(item), value, failure),
+            self._ack,
         )
+
+    def _token(self, item: TurnItem | TaskItem) -> str:
+        return item.token if self._echoes else ""

@@ -236,7 +236,8 @@ class Host:
                     if isinstance(entry.item.event, TaskCompleted | TaskFailed)
                 }
                 tasks = [t for i, t in instance.state.tasks.items() if i not in known]
-                self.work.offer_tasks(instance, tasks)
+                execution_id = instance.state.head.execution_id
+                self.work.offer_tasks(instance, tasks, execution_id=execution_id)
             instance.kick()
             self.settle(instance)
 

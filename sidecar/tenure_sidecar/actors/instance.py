@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tenure_sidecar.actors.port import LEFT
 from tenure_sidecar.engine.advance import advance
 from tenure_sidecar.engine.events import (
     ExecutionResumed,
@@ -447,7 +448,11 @@ class Instance:
         for entry in consumed:
             entry.tell(None)
         if turn.activities and not self.closed:
-            self.host.work.offer_tasks(self, turn.activities)
+            # Not the state's execution: later turns may have been applied already.  A generation
+            # that ends with the turn waits for none of them: they run, and their results go nowhere.
+            ended = turn.restart and not turn.head.pending
+            execution_id = LEFT if ended else turn.head.execution_id
+            self.host.work.offer_tasks(self, turn.activities, execution_id=execution_id)
         self.host.after_commit(turn, result)
         if not self.closed:
             self.kick()

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.events import TaskScheduled
 
 
+LEFT = ""  # execution id of activities whose results nobody waits for
+
+
 class Work(Protocol):
     """The way to the workers.  Plain calls on the event loop; none blocks or raises."""
 
@@ -17,8 +20,10 @@ class Work(Protocol):
         """The instance has a turn for a worker: call its ``take_batch`` when one has room."""
         ...
 
-    def offer_tasks(self, instance: Instance, tasks: Sequence[TaskScheduled]) -> None:
-        """Run these activities of the instance's current execution."""
+    def offer_tasks(
+        self, instance: Instance, tasks: Sequence[TaskScheduled], *, execution_id: str
+    ) -> None:
+        """Run these activities of an execution of the instance (``LEFT``: of one that has ended)."""
         ...
 
     def withdraw_turn(self, instance: Instance) -> None:

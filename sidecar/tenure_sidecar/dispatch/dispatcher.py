@@ -77,6 +77,7 @@ class Dispatcher:
         self._sent: dict[str, Sent] = {}
         self._turn_of: dict[str, Sent] = {}  # by instance id
         self._task_of: dict[tuple[str, int], Sent] = {}
+        self._behind: dict[tuple[str, int], list[Task]] = {}  # wait for the one in ``_task_of``
         self._issued = 0
         self._next_stream = 0
         self._pumping = False
@@ -169,9 +170,10 @@ class Dispatcher:
         self._turns.append(instance)
         self._pump()
 
-    def offer_tasks(self, instance: Instance, tasks: Sequence[TaskScheduled]) -> None:
+    def offer_tasks(
+        self, instance: Instance, tasks: Sequence[TaskScheduled], *, execution_id: str
+    ) -> None:
         """See ``actors.port.Work``."""
-        execution_id = instance.state.head.execution_id
         self._tasks.push(instance, [Task(instance, task, execution_id) for task in tasks])
         self._pump()
 
@@ -305,10 +307,10 @@ class Dispatcher:
         self._sent[token] = sent
         self._turn_of[instance.id] = sent
 
-    def _hand_out_task(self) -> bool:
+    def _hand_out_task(self) -> bool:  # noqa: PLR0911 - each way out is told apart
         """Send the next activity; False when it has to wait for room."""
         instance, task = self._tasks.pop()
-        if not task.wanted:
+        if not task.runs:
             return True
         scheduled = task.scheduled
         best: WorkerStream | None = None
@@ -324,6 +326,12 @@ class Dispatcher:
                 self._tasks.push_front(instance, task)
                 return False
             self._unclaimed_tasks.append(task)
+            return True
+        key = (instance.id, scheduled.task_id)
+        if not best.echoes_tokens and key in self._task_of:
+            # An earlier generation's activity of that number is still out, and the worker's answer
+            # could not be told from this one's.
+            self._behind.setdefault(key, []).append(task)
             return True
         token = self._token()
         item = best.codec.activity_item(instance.state.head, scheduled, token=token)
@@ -344,7 +352,7 @@ class Dispatcher:
             deadline=self._loop.time() + self._leases.activity,
         )
         self._sent[token] = sent
-        self._task_of[instance.id, scheduled.task_id] = sent
+        self._task_of[key] = sent
         return True
 
     def _too_large(self, task: Task, size: int, limit: int) -> None:
@@ -374,6 +382,8 @@ class Dispatcher:
             key = (sent.instance.id, sent.task.scheduled.task_id)
             if self._task_of.get(key) is sent:
                 del self._task_of[key]
+                for task in self._behind.pop(key, ()):
+                    self._tasks.push(task.instance, (task,))
 
     def answer_turn(self, result: TurnResult, response: Response, ack: Ack) -> None:
         """A worker answered a turn; ``response`` holds the actions of all chunks."""
@@ -412,6 +422,8 @@ class Dispatcher:
         """A worker finished an activity."""
         if result.token:
             sent = self._sent.get(result.token)
+            if sent is not None:
+                sent.stream.echoes_tokens = True
         else:
             sent = self._task_of.get((result.instance_id, result.task_id))
         if sent is None or sent.task is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tenure_sidecar.actors.port import LEFT
+
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.dispatch.stream import WorkerStream
@@ -26,6 +28,11 @@ class Task:
     def wanted(self) -> bool:
         """Whether its result is still waited for."""
         return self.instance.task_pending(self.scheduled.task_id, self.execution_id) is not None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is to be run: its result is waited for, or a generation left it behind."""
+        return self.execution_id == LEFT or self.wanted
 
 
 class Sent:

@@ -42,6 +42,7 @@ class WorkerStream:
         "caps",
         "closed",
         "codec",
+        "echoes_tokens",
         "guessed",
         "health_ping",
         "hello",
@@ -71,6 +72,7 @@ class WorkerStream:
         self.hello = hello
         self.caps = caps
         self.health_ping = health_ping
+        self.echoes_tokens = False  # until its first answer shows it; old SDKs do not
         self.guessed = guessed  # the flavour is what the port stands for, no more
         self.turns = 0  # sent and not answered
         self.activities = 0

@@ -20,7 +20,7 @@ from tenure_sidecar.engine.actions import (
     Unsupported,
     VersionNotAvailable,
 )
-from tenure_sidecar.engine.events import Event
+from tenure_sidecar.engine.events import Event, Status
 from tenure_sidecar.wire._generated import dapr_pb2
 from tenure_sidecar.wire.events_in import DAPR, decode
 from tenure_sidecar.wire.origins import timer_origin
@@ -83,6 +83,9 @@ def _complete(action: dapr_pb2.WorkflowAction) -> Action:
     status = STATUSES.get(a.status)
     if status is None:
         return Unsupported(action.id, f"ending a workflow with status number {a.status}")
+    if status is Status.STALLED:
+        # What Dapr's Java SDK before 1.18 answers when it does not have the version.
+        return VersionNotAvailable(action.id)
     carried: list[Event] = []
     for sent in a.carryover_events:
         event = decode(sent, DAPR)

@@ -189,7 +189,7 @@ async def child_continues_as_new(stage: Stage) -> None:
     assert await app.output(steps, stage.id()) == 3
 
 
-@scenario()
+@scenario("unknown-name")
 async def unregistered_child(stage: Stage) -> None:
     """A child whose workflow no worker knows fails its parent with the name."""
     app = await stage.app()

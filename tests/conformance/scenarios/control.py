@@ -63,10 +63,10 @@ async def events_while_suspended(stage: Stage) -> None:
 async def timer_while_suspended(stage: Stage) -> None:
     """A timer that comes due while suspended fires after the resume."""
     app = await stage.app()
-    instance = await app.start([*do(timer(60)), give("fired")], stage.id())
+    instance = await app.start([*do(timer(1_500)), give("fired")], stage.id())
     await app.started(instance)
     await app.ask("suspend", instance=instance)
-    await app.output(do(timer(90)), stage.id("meanwhile"))
+    await app.output(do(timer(1_600)), stage.id("meanwhile"))
     state = await app.get(instance)
     assert state is not None
     assert state.status == "SUSPENDED"
@@ -269,10 +269,10 @@ async def terminate_beats_waiting_timer(stage: Stage) -> None:
     """A terminated workflow's timers do not wake it."""
     app = await stage.app()
     key = stage.id()
-    steps = [task(timer(60), "t"), wait("t"), *call("count", key), give("woke up")]
+    steps = [task(timer(1_500), "t"), wait("t"), *call("count", key), give("woke up")]
     instance = await app.start(steps, key)
     await app.started(instance)
     await app.ask("terminate", instance=instance)
-    await app.output(do(timer(100)), stage.id("meanwhile"))
+    await app.output(do(timer(1_600)), stage.id("meanwhile"))
     assert (await app.done(instance)).status == "TERMINATED"
     assert await stage.counted(key) == 0

@@ -19,7 +19,7 @@ from conformance.stage import Stage
 from conformance.suite import scenario
 
 
-@scenario(lone=True)
+@scenario("reconnects", lone=True)
 async def killed_engine_keeps_waiting_workflow(stage: Stage) -> None:
     """After SIGKILL a workflow that waits is still there, receives its event and completes."""
     app = await stage.open("app", worker={})
@@ -35,7 +35,7 @@ async def killed_engine_keeps_waiting_workflow(stage: Stage) -> None:
     assert await stage.counted(key) == 1
 
 
-@scenario(lone=True)
+@scenario("reconnects", lone=True)
 async def killed_engine_fires_timers(stage: Stage) -> None:
     """Timers that came due while the engine was gone fire after its return."""
     app = await stage.open("app", worker={})
@@ -45,7 +45,7 @@ async def killed_engine_fires_timers(stage: Stage) -> None:
     assert (await stage.patiently(lambda: app.done(instance))).output == "fired"
 
 
-@scenario(lone=True)
+@scenario("reconnects", lone=True)
 async def killed_engine_in_fan_out(stage: Stage) -> None:
     """SIGKILL in a fan-out: all results come, each task is resolved once."""
     app = await stage.open("app", worker={"threads": 8})

@@ -71,7 +71,7 @@ async def events_at_once(stage: Stage) -> None:
     assert sorted((await app.done(instance)).output) == list(range(1, 21))
 
 
-@scenario()
+@scenario("event-case")
 async def event_names_ignore_case(stage: Stage) -> None:
     """The name that is raised and the name that is waited for may differ in case."""
     app = await stage.app()

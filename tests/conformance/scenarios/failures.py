@@ -132,7 +132,7 @@ async def unregistered_activity(stage: Stage) -> None:
     assert "no_such_activity" in state.failure["message"]
 
 
-@scenario()
+@scenario("unknown-name")
 async def unregistered_workflow(stage: Stage) -> None:
     """A workflow that no worker knows ends FAILED with its name; nothing hangs."""
     app = await stage.app()
@@ -151,7 +151,7 @@ async def long_failure_message(stage: Stage) -> None:
     assert message.strip() in state.failure["message"]
 
 
-@scenario(lone=True)
+@scenario("determinism-check", lone=True)
 async def changed_code_is_found_out(stage: Stage) -> None:
     """Code that no longer fits the history ends FAILED and says that it is not deterministic."""
     app = await stage.open("app", worker={"workflows": [_changing("count")]})

@@ -83,7 +83,7 @@ async def open_activity_of_a_generation(stage: Stage) -> None:
     assert output == "new"
 
 
-@scenario()
+@scenario("ordered-carryover")
 async def events_are_carried_over(stage: Stage) -> None:
     """Events that a generation did not receive come to the next ones, in order."""
     app = await stage.app()

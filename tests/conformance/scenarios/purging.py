@@ -110,7 +110,7 @@ async def purge_by_filter(stage: Stage) -> None:
     assert (await app.done(waiting)).output == 1
 
 
-@scenario("history")
+@scenario("history", "history-not-found")
 async def purged_history_is_gone(stage: Stage) -> None:
     """The history of a purged instance is NOT_FOUND."""
     app = await stage.app()

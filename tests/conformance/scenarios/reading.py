@@ -242,7 +242,7 @@ async def history_ids_and_times(stage: Stage) -> None:
     assert times[0] > 1_700_000_000_000
 
 
-@scenario("history")
+@scenario("history", "history-not-found")
 async def history_of_unknown(stage: Stage) -> None:
     """The history of an unknown instance is NOT_FOUND."""
     app = await stage.app()

@@ -160,7 +160,8 @@ public final class Driver implements App {
             }
             case "purge_where" -> {
                 PurgeInstanceCriteria criteria = new PurgeInstanceCriteria()
-                        .setCreatedTimeFrom(instant(with.get("from_ms")))
+                        // The SDK fails without a beginning.
+                        .setCreatedTimeFrom(instant(with.getOrDefault("from_ms", 0L)))
                         .setCreatedTimeTo(instant(with.get("to_ms")))
                         .setRuntimeStatusList(statuses(with.get("statuses")));
                 return client.purgeInstances(criteria).getDeletedInstanceCount();
