@@ -154,7 +154,7 @@ class Judge:
             return Delivery.MISSING
         if op.only is not None and cell.status not in op.only:
             return Delivery.REFUSED
-        if op.generation not in {None, self._head(cell).generation}:
+        if op.generation is not None and op.generation != self._head(cell).generation:
             return Delivery.REFUSED
         self._end(cell)
         return Delivery.DELIVERED
