@@ -10,6 +10,7 @@ from conformance.program import (
     event,
     give,
     loop,
+    status,
     task,
     timer,
     var,
@@ -24,10 +25,10 @@ async def killed_engine_keeps_waiting_workflow(stage: Stage) -> None:
     """After SIGKILL a workflow that waits is still there, receives its event and completes."""
     app = await stage.open("app", worker={})
     key = stage.id()
-    steps = [*call("count", key), *do(event("go"), "v"), give(var("v"))]
+    steps = [*call("count", key), status("waiting"), *do(event("go"), "v"), give(var("v"))]
     instance = await app.start(steps, key)
-    await stage.eventually(lambda: stage.counted(key), 1)
-    await app.started(instance)
+    # The turn after the activity is committed: from now on it must not run again.
+    await app.until(instance, lambda state: state.custom_status == "waiting")
     await stage.restart_engine()
     await stage.patiently(lambda: app.event(instance, "go", "after"))
     state = await stage.patiently(lambda: app.done(instance))
