@@ -128,6 +128,7 @@ LAYERS = (
                 "property tests",
                 ("tests/property", "--cov=tenure_sidecar.engine", "--cov-report=", "--cov-append"),
             ),
+            Suite("simulations", ("tests/sim",)),
             Check(
                 "coverage of the engine",
                 ("coverage", "report", f"--fail-under={SMALLEST_ENGINE_COVERAGE}"),

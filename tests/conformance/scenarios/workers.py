@@ -11,6 +11,7 @@ from conformance.program import (
     event,
     give,
     loop,
+    status,
     task,
     var,
     wait_all,
@@ -36,9 +37,10 @@ async def worker_reconnects(stage: Stage) -> None:
     """A workflow goes on where it was when the worker stops and comes back."""
     app = await stage.open("app", worker={})
     key = stage.id()
-    steps = [*call("count", key), *do(event("go"), "v"), *call("count", key, "n"), give(var("n"))]
-    instance = await app.start(steps, key)
-    await stage.eventually(lambda: stage.counted(key), 1)
+    steps = [*call("count", key), status("waiting"), *do(event("go"), "v")]
+    instance = await app.start([*steps, *call("count", key, "n"), give(var("n"))], key)
+    # The turn after the first activity is committed: it must not run again.
+    await app.until(instance, lambda state: state.custom_status == "waiting")
     await app.ask("stop_worker")
     await app.event(instance, "go", 1)
     await app.ask("start_worker", options={})
