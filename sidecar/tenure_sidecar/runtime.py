@@ -23,6 +23,7 @@ from tenure_common.errors import BadSettingError
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.jobs import Jobs
+from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
 from tenure_sidecar.app import App, environment
@@ -79,7 +80,7 @@ class Engine:
         self.taskhub_port = 0
         self.http_port = 0
         self._transports: list[Transport] = []
-        self._background: list[asyncio.Task[None]] = []
+        self.loops = Loops()
         self._ready = False
 
     async def start(self) -> None:
@@ -146,11 +147,9 @@ class Engine:
         )
         self.http_port = await self.http.start()
         await self.host.start()
-        self._background += [
-            loop.create_task(self.dispatcher.run(), name="dispatch sweep"),
-            loop.create_task(self.jobs.run(), name="bulk jobs"),
-            loop.create_task(self.retention.run(), name="retention"),
-        ]
+        self.loops.start("dispatch sweep", self.dispatcher.run)
+        self.loops.start("bulk jobs", self.jobs.run)
+        self.loops.start("retention", self.retention.run)
         self._ready = True
 
     async def _listen(self, port: int, default_flavour: str, *, flag: str) -> int:
@@ -195,9 +194,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop in order; safe to call after a failed start."""
         self._ready = False
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.loops.stop()
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()
         await asyncio.gather(*(t.stop(self.config.grace) for t in self._transports))
@@ -221,7 +218,9 @@ class Engine:
 
     def not_ready(self) -> list[str]:
         """Why the engine is not ready; empty when it is."""
-        return [] if self._ready else ["starting or stopping"]
+        if not self._ready:
+            return ["starting or stopping"]
+        return [*self.loops.failing, *self.host.loops.failing]
 
     def connected_workers(self) -> int:
         """Open work streams."""

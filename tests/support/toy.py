@@ -21,7 +21,7 @@ from tenure_sidecar.rpc.transport import Sent
 from tenure_sidecar.wire.codec import ActivityResult, Hello, TurnResult
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_event = msgspec.msgpack.Decoder(ev.Event).decode
+decode_event = msgspec.msgpack.Decoder(ev.Event).decode
 
 
 class TurnItem(msgspec.Struct, array_like=True, tag="turn"):
@@ -32,6 +32,8 @@ class TurnItem(msgspec.Struct, array_like=True, tag="turn"):
     execution_id: str
     past: list[bytes]
     new: list[bytes]
+    cached: int | None = None  # leading past events that are left out
+    streamed: bool = False  # the past is left out
 
 
 class TaskItem(msgspec.Struct, array_like=True, tag="task"):
@@ -43,7 +45,7 @@ class TaskItem(msgspec.Struct, array_like=True, tag="task"):
     task: ev.TaskScheduled
 
 
-_decode_item = msgspec.msgpack.Decoder(TurnItem | TaskItem).decode
+decode_item = msgspec.msgpack.Decoder(TurnItem | TaskItem).decode
 
 
 class ToyCodec:
@@ -64,9 +66,17 @@ class ToyCodec:
         cached: int | None = None,
         stream_history: bool = False,
     ) -> bytes:
-        assert cached is None
-        assert not stream_history
-        return _encode(TurnItem(token, head.instance_id, head.execution_id, [*past], [*new]))
+        return _encode(
+            TurnItem(
+                token,
+                head.instance_id,
+                head.execution_id,
+                [] if stream_history else [*past],
+                [*new],
+                cached,
+                stream_history,
+            )
+        )
 
     def activity_item(self, head: Head, task: ev.TaskScheduled, *, token: str) -> bytes:
         return _encode(TaskItem(token, head.instance_id, head.execution_id, task))
@@ -305,7 +315,7 @@ class ToyWorker:
             return Sent.CLOSED
         if self.full:
             return Sent.FULL
-        item = _decode_item(message)
+        item = decode_item(message)
         stream = self.stream
 
         def answer() -> None:
@@ -340,8 +350,8 @@ class ToyWorker:
     def _answer(self, item: TurnItem | TaskItem) -> None:
         if isinstance(item, TurnItem):
             self.turns += 1
-            past = [_decode_event(e) for e in item.past]
-            new = [_decode_event(e) for e in item.new]
+            past = [decode_event(e) for e in item.past]
+            new = [decode_event(e) for e in item.new]
             started = next(e for e in past + new if isinstance(e, ev.ExecutionStarted))
             response = respond(self._workflows[started.name], past, new)
             result = TurnResult(item.instance_id, self._token(item), response)

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tenure_common.errors import (
     InstanceExistsError,
+    NoSuchInstanceError,
     NotOwnerError,
     OutcomeUnknownError,
     ShuttingDownError,
     TenureError,
 )
 from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
+from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.waiters import Waiters
 from tenure_sidecar.engine.events import Status, TaskCompleted, TaskFailed, TimerFired
@@ -101,9 +103,10 @@ class Host:
         self._residents: dict[str, Instance] = {}
         self._idle: OrderedDict[str, Instance] = OrderedDict()
         self._loading: dict[str, list[Reached]] = {}
-        self._backlog: deque[str] = deque()
+        self._backlog: OrderedDict[str, None] = OrderedDict()  # wait for room, in order
         self._load_slots = asyncio.Semaphore(_LOADS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.loops = Loops()
         self._stopping = False
         self._failures: dict[str, int] = {}
         self.reminders = Reminders(
@@ -118,14 +121,17 @@ class Host:
         for fence in await self.store.own(partitions, self.name):
             self._fences[fence.partition] = fence
         self._spawn(self._resume(), name="resume")
-        self._spawn(self._guard(self.reminders.run), name="reminders")
+        self.loops.start("reminders", self.reminders.run)
 
     async def stop(self) -> None:
         """Stop taking work, finish the writes under way, give the partitions back."""
         self._stopping = True
+        await self.loops.stop()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for instance_id in tuple(self._loading):  # a task that was cancelled before it began
+            self._loaded(instance_id, None, _stopped(instance_id))
         await self._writer.drain()
         for instance in tuple(self._residents.values()):
             instance.closed = True
@@ -135,6 +141,7 @@ class Host:
     def abort(self) -> None:
         """Stop at once, as a crash would: nothing more is written, nobody is told."""
         self._stopping = True
+        self.loops.abort()
         for task in tuple(self._tasks):
             task.cancel()
         for instance in tuple(self._residents.values()):
@@ -143,16 +150,12 @@ class Host:
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended_task)
 
-    async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a background loop for ever: one that dies silently would leave a half-alive owner."""
-        while True:
-            try:
-                await loop()
-            except TenureError as error:
-                _log.error("background loop failed, restarting", error=str(error))
-            await asyncio.sleep(1.0)
+    def _ended_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("background task failed", task=task.get_name(), exc_info=error)
 
     async def _resume(self) -> None:
         """Wake every instance that had work when its last owner went away."""
@@ -161,7 +164,7 @@ class Host:
         while True:
             try:
                 page = await self.store.active(tuple(self._fences), after=after, limit=_ACTIVE_PAGE)
-            except TenureError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, they must be resumed
                 _log.warning("reading active instances failed", error=str(error))
                 await asyncio.sleep(1.0)
                 continue
@@ -195,7 +198,7 @@ class Host:
             self.settle(instance)
             return
         if self._stopping:
-            then(None, ShuttingDownError(f"cannot reach '{instance_id}': the engine is stopping"))
+            then(None, _stopped(instance_id))
             return
         waiting = self._loading.get(instance_id)
         if waiting is not None:
@@ -204,42 +207,98 @@ class Host:
         self._loading[instance_id] = [then]
         self._spawn(self._load(instance_id), name="load")
 
-    def wake(self, instance_id: str) -> None:
-        """Make sure that the instance goes on, now or when there is room."""
-        if instance_id in self._residents or instance_id in self._loading:
+    @property
+    def waiting_count(self) -> int:
+        """Instances that wait for room in memory."""
+        return len(self._backlog)
+
+    def wake(self, instance_id: str, failures: int = _RELOAD_MIN - 1) -> None:
+        """Make sure that the instance goes on, now or when there is room.
+
+        A load that fails is repeated after a pause: nobody else might ever ask for the instance.
+        ``failures`` of earlier loads decide how long the pause is.
+        """
+        if instance_id in self._residents:
             return
-        if len(self._residents) >= _RESIDENT_MAX:
-            self._backlog.append(instance_id)
+        if instance_id not in self._loading and not self._room():
+            self._backlog[instance_id] = None
             return
-        self.reach(instance_id, _nothing)
+
+        def reached(_instance: Instance | None, error: BaseException | None) -> None:
+            if error is None or self._stopping:
+                return
+            pause = backoff(failures + 1)
+            _log.warning(
+                "loading an instance failed, trying again",
+                instance=instance_id,
+                error=str(error),
+                pause_seconds=pause,
+            )
+            self._loop.call_later(pause, self.wake, instance_id, failures + 1)
+
+        self.reach(instance_id, reached)
+
+    def _room(self) -> bool:
+        """Whether one more instance may be resident; those on their way count."""
+        return len(self._residents) + len(self._loading) < _RESIDENT_MAX
+
+    def _use_room(self) -> None:
+        while self._backlog and self._room() and not self._stopping:
+            self.wake(self._backlog.popitem(last=False)[0])
 
     async def _load(self, instance_id: str) -> None:
-        loaded: Loaded | None = None
+        instance: Instance | None = None
         error: BaseException | None = None
+        fresh = False
         try:
             async with self._load_slots:
                 loaded = await self.store.load(instance_id)
+            # It may have been created meanwhile: the copy at work is the true one.
+            instance = self._residents.get(instance_id)
+            if instance is None and loaded is not None:
+                instance = self._admit(loaded)
+                fresh = True
         except TenureError as failure:
             error = failure
         except asyncio.CancelledError:
-            error = ShuttingDownError("the engine is stopping")
-        waiting = self._loading.pop(instance_id, [])
-        instance = None if loaded is None else self._admit(loaded)
-        for then in waiting:
-            then(instance, error)
+            error = _stopped(instance_id)
+        except Exception as failure:  # noqa: BLE001 - whoever waits must hear of it
+            _log.exception("loading an instance failed unexpectedly", instance=instance_id)
+            error = failure
+        self._loaded(instance_id, instance, error, fresh=fresh)
+
+    def _loaded(
+        self,
+        instance_id: str,
+        instance: Instance | None,
+        error: BaseException | None,
+        *,
+        fresh: bool = False,
+    ) -> None:
+        for then in self._loading.pop(instance_id, []):
+            try:
+                then(instance, error)
+            except Exception:  # noqa: BLE001 - a bug of one caller's; the others must hear
+                _log.exception("caller of a load failed", instance=instance_id)
         if instance is not None:
-            self._rearm(instance)
-            if instance.state.tasks:
-                known = {
-                    entry.item.event.task_id
-                    for entry in instance.inbox
-                    if isinstance(entry.item.event, TaskCompleted | TaskFailed)
-                }
-                tasks = [t for i, t in instance.state.tasks.items() if i not in known]
-                execution_id = instance.state.head.execution_id
-                self.work.offer_tasks(instance, tasks, execution_id=execution_id)
-            instance.kick()
+            if fresh:
+                self._start(instance)
             self.settle(instance)
+        self._use_room()
+
+    def _start(self, instance: Instance) -> None:
+        """A loaded copy: set its timers and hand out what it waits for."""
+        self._rearm(instance)
+        if instance.state.tasks:
+            known = {
+                entry.item.event.task_id
+                for entry in instance.inbox
+                if isinstance(entry.item.event, TaskCompleted | TaskFailed)
+            }
+            tasks = [t for i, t in instance.state.tasks.items() if i not in known]
+            execution_id = instance.state.head.execution_id
+            self.work.offer_tasks(instance, tasks, execution_id=execution_id)
+        instance.kick()
 
     def _admit(self, loaded: Loaded) -> Instance:
         head = loaded.head
@@ -259,12 +318,12 @@ class Host:
         head = created.head
         stale = self._residents.get(head.instance_id)
         if stale is not None:
-            self._forget(stale)
+            self._forget(stale, NotOwnerError(f"'{stale.id}' was started anew"))
         if creation.timer is not None:
             self.reminders.set((creation.timer,))
             return
-        if len(self._residents) >= _RESIDENT_MAX or self._stopping:
-            self._backlog.append(head.instance_id)
+        if self._stopping or not self._room():
+            self._backlog[head.instance_id] = None
             return
         instance = Instance(
             self,
@@ -319,21 +378,22 @@ class Host:
                 _, oldest = self._idle.popitem(last=False)
                 if oldest.idle:
                     self._forget(oldest)
-        while self._backlog and len(self._residents) < _RESIDENT_MAX:
-            self.wake(self._backlog.popleft())
 
-    def _forget(self, instance: Instance) -> None:
+    def _forget(self, instance: Instance, reason: BaseException | None = None) -> None:
+        """Let a copy go; ``reason`` is told to those who wait for what it did not do."""
         instance.closed = True
         self._idle.pop(instance.id, None)
         if self._residents.get(instance.id) is instance:
             del self._residents[instance.id]
         self.work.withdraw(instance)
+        _refuse(instance.inbox, reason or NotOwnerError(f"'{instance.id}' was let go"))
+        self._use_room()
 
     def drop(self, instance: Instance, reason: BaseException) -> None:
         """The copy cannot be trusted: forget it and read the truth back after a pause."""
         if instance.closed:
             return
-        self._forget(instance)
+        self._forget(instance, reason)
         # Turns computed on top of this one must not be written: the next copy may come to the same
         # version by another way, and their versions would match.
         commits, instance.commits = instance.commits, deque()
@@ -504,7 +564,7 @@ class Host:
         """Everything of the instance was deleted."""
         instance = self._residents.get(instance_id)
         if instance is not None:
-            self._forget(instance)
+            self._forget(instance, NoSuchInstanceError(f"'{instance_id}' was purged"))
         self.waiters.gone(instance_id)
 
     def inform(self, instance_id: str, item: InboxItem) -> None:
@@ -533,10 +593,11 @@ class Host:
                 instance.kick()
 
         instance_id = timer.instance_id
-        if instance_id not in self._residents and len(self._residents) >= _RESIDENT_MAX:
-            self._backlog.append(instance_id)  # loading it sets its timers again
-        else:
+        there = instance_id in self._residents or instance_id in self._loading
+        if there or self._room():
             self.reach(instance_id, reached)
+        else:
+            self._backlog[instance_id] = None  # loading it sets its timers again
 
     def _fire_timer(self, instance: Instance, timer: Timer) -> None:
         created = instance.state.timers.get(timer.timer_id)
@@ -571,6 +632,13 @@ def _refusal(instance: Instance, result: Result) -> NotOwnerError:
     return NotOwnerError(f"a commit of '{instance.id}' was refused: {what}")
 
 
-def _nothing(_instance: Instance | None, error: BaseException | None) -> None:
-    if error is not None:
-        _log.warning("loading an instance failed", error=str(error))
+def _refuse(entries: Iterable[Entry], reason: BaseException) -> None:
+    """No turn of this copy will consume the entries: tell those who wait for one."""
+    for entry in entries:
+        waiting, entry.consumed = entry.consumed, []
+        for callback in waiting:
+            callback(reason)
+
+
+def _stopped(instance_id: str) -> ShuttingDownError:
+    return ShuttingDownError(f"cannot reach '{instance_id}': the engine is stopping")

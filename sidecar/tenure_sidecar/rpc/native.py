@@ -192,16 +192,15 @@ class _Listener:
                 text = too_large("request", len(payload), self._max_receive)
                 desk.fail(call_id, STATUS["RESOURCE_EXHAUSTED"], text)
                 continue
-            call: NativeCall | NativeStream
+            kind = NativeCall if method < first_stream else NativeStream
+            call = calls[call_id] = kind(desk, call_id, payload, details)
             try:
-                if method < first_stream:
-                    call = calls[call_id] = NativeCall(desk, call_id, payload, details)
+                if isinstance(call, NativeCall):
                     unary[method](call)
                 else:
-                    call = calls[call_id] = NativeStream(desk, call_id, payload, details)
                     self._streams[method - first_stream](call)
             except Exception as error:  # noqa: BLE001 - the call must end, the next be served
-                fail(calls[call_id], error)
+                fail(call, error)  # of no effect when the handler had answered already
 
     async def stop(self, grace: float) -> None:
         """See ``NativeTransport.stop``."""

@@ -142,6 +142,24 @@ async def test_raising_handler_ends_its_call_only(
     assert await channel.unary_unary("/t.T/Echo")(b"on", timeout=30) == b"on"
 
 
+async def test_raising_after_the_answer_harms_nobody(lab: Lab) -> None:
+    """Calls that arrive together are handled together: the one behind must be served all the same."""
+
+    def raises(call: Call) -> None:
+        call.reply(call.request)
+        raise RuntimeError("a bug")
+
+    _, port = await lab.serve({PATH: raises, "/t.T/Echo": echo})
+    channel = lab.channel(port)
+    calls = [
+        channel.unary_unary(path)(str(index).encode(), timeout=30)
+        for index in range(100)
+        for path in (PATH, "/t.T/Echo")
+    ]
+    answers = await asyncio.gather(*calls)
+    assert answers == [str(index).encode() for index in range(100) for _ in range(2)]
+
+
 async def test_cancel_calls_back_once_and_a_late_answer_is_ignored(lab: Lab) -> None:
     held = Held()
     _, port = await lab.serve({PATH: held, "/t.T/Echo": echo})
