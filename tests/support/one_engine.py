@@ -23,6 +23,7 @@ from tenure_sidecar.engine.starting import start
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
 from tenure_sidecar.store.port import Op, Result, Store
+from tenure_sidecar.wire.codec import Hello
 
 
 class SlowStore(MemoryStore):
@@ -99,7 +100,7 @@ class OneEngine:
         for _ in range(workers):
             self.connect()
 
-    def connect(self, *, echoes: bool = True) -> ToyWorker:
+    def connect(self, *, echoes: bool = True, hello: Hello = Hello()) -> ToyWorker:
         """One more worker; ``echoes``: it answers with completion tokens."""
         worker = ToyWorker(
             self.dispatcher,
@@ -107,6 +108,7 @@ class OneEngine:
             activities=self.activities,
             later=self._later,
             echoes=echoes,
+            hello=hello,
         )
         self.workers.append(worker)
         return worker

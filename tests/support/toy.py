@@ -265,9 +265,11 @@ class ToyWorker:
         activities: dict[str, Callable[[str | None], str | None]],
         later: Callable[[Callable[[], None]], None],
         caps: Caps = Caps(),
+        hello: Hello = Hello(),
         echoes: bool = True,
     ) -> None:
         self._dispatcher = dispatcher
+        self._hello = hello
         self._workflows = workflows
         self._activities = activities
         self._later = later
@@ -289,7 +291,7 @@ class ToyWorker:
             self._dispatcher.next_id(),
             self,
             codec=ToyCodec(),
-            hello=Hello(),
+            hello=self._hello,
             caps=self._caps,
             health_ping=False,
             now=self._dispatcher.now(),

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -26,11 +26,12 @@ from tenure_common.errors import (
 from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.reminders import Reminders
+from tenure_sidecar.actors.timers import armed, fired
 from tenure_sidecar.actors.waiters import Waiters
-from tenure_sidecar.engine.events import Status, TaskCompleted, TaskFailed, TimerFired
+from tenure_sidecar.engine.events import Status, TaskCompleted, TaskFailed
 from tenure_sidecar.engine.retention import Retention
 from tenure_sidecar.engine.state import State
-from tenure_sidecar.engine.turn import START, TIMER, InboxItem, Timer
+from tenure_sidecar.engine.turn import TIMER, InboxItem, Timer
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import (
@@ -105,7 +106,6 @@ class Host:
         self._loading: dict[str, list[Reached]] = {}
         self._backlog: OrderedDict[str, None] = OrderedDict()  # wait for room, in order
         self._load_slots = asyncio.Semaphore(_LOADS_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
         self.loops = Loops()
         self._stopping = False
         self._failures: dict[str, int] = {}
@@ -120,16 +120,13 @@ class Host:
         partitions = range(self.store.partitions)
         for fence in await self.store.own(partitions, self.name):
             self._fences[fence.partition] = fence
-        self._spawn(self._resume(), name="resume")
+        self.loops.spawn("resume", self._resume())
         self.loops.start("reminders", self.reminders.run)
 
     async def stop(self) -> None:
         """Stop taking work, finish the writes under way, give the partitions back."""
         self._stopping = True
         await self.loops.stop()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for instance_id in tuple(self._loading):  # a task that was cancelled before it began
             self._loaded(instance_id, None, _stopped(instance_id))
         await self._writer.drain()
@@ -142,20 +139,8 @@ class Host:
         """Stop at once, as a crash would: nothing more is written, nobody is told."""
         self._stopping = True
         self.loops.abort()
-        for task in tuple(self._tasks):
-            task.cancel()
         for instance in tuple(self._residents.values()):
             instance.closed = True
-
-    def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = self._loop.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended_task)
-
-    def _ended_task(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("background task failed", task=task.get_name(), exc_info=error)
 
     async def _resume(self) -> None:
         """Wake every instance that had work when its last owner went away."""
@@ -205,7 +190,7 @@ class Host:
             waiting.append(then)
             return
         self._loading[instance_id] = [then]
-        self._spawn(self._load(instance_id), name="load")
+        self.loops.spawn("load", self._load(instance_id))
 
     @property
     def waiting_count(self) -> int:
@@ -288,7 +273,9 @@ class Host:
 
     def _start(self, instance: Instance) -> None:
         """A loaded copy: set its timers and hand out what it waits for."""
-        self._rearm(instance)
+        # Timers that fired for an earlier copy, and were not consumed, fire again.
+        if timers := armed(instance.state):
+            self.reminders.set(timers)
         if instance.state.tasks:
             known = {
                 entry.item.event.task_id
@@ -335,32 +322,6 @@ class Host:
         )
         self._residents[head.instance_id] = instance
         instance.kick()
-
-    def _rearm(self, instance: Instance) -> None:
-        """Timers that fired for an earlier copy, and were not consumed, fire again."""
-        head = instance.state.head
-        timers = [
-            Timer(
-                due=timer.fire_at.nanoseconds,
-                instance_id=instance.id,
-                timer_id=timer_id,
-                kind=TIMER,
-                generation=head.generation,
-            )
-            for timer_id, timer in instance.state.timers.items()
-        ]
-        if head.scheduled_start is not None and head.started_at == 0:
-            timers.append(
-                Timer(
-                    due=head.scheduled_start.nanoseconds,
-                    instance_id=instance.id,
-                    timer_id=0,
-                    kind=START,
-                    generation=head.generation,
-                )
-            )
-        if timers:
-            self.reminders.set(timers)
 
     # --- letting go ---------------------------------------------------------------------------
 
@@ -537,7 +498,7 @@ class Host:
         if instance is None:
             self.wake(instance_id)
         else:
-            self._spawn(self._refresh(instance), name="refresh")
+            self.loops.spawn("refresh", self._refresh(instance))
 
     async def _refresh(self, instance: Instance) -> None:
         while not instance.closed:
@@ -587,10 +548,10 @@ class Host:
                 self._loop.call_later(1.0, self._fire, timer)
             elif instance is None:
                 return
-            elif timer.kind == TIMER:
-                self._fire_timer(instance, timer)
-            else:
+            elif timer.kind != TIMER:
                 instance.kick()
+            elif (item := fired(instance.state, timer, now=self.clock())) is not None:
+                instance.receive(item, volatile=True)
 
         instance_id = timer.instance_id
         there = instance_id in self._residents or instance_id in self._loading
@@ -598,14 +559,6 @@ class Host:
             self.reach(instance_id, reached)
         else:
             self._backlog[instance_id] = None  # loading it sets its timers again
-
-    def _fire_timer(self, instance: Instance, timer: Timer) -> None:
-        created = instance.state.timers.get(timer.timer_id)
-        if created is None or instance.state.head.generation != timer.generation:
-            return
-        event = TimerFired(at=self.clock(), timer_id=timer.timer_id, fire_at=created.fire_at)
-        key = f"timer-{timer.generation}-{timer.timer_id}"
-        instance.receive(InboxItem(key, event), volatile=True)
 
     # --- reads --------------------------------------------------------------------------------
 

@@ -123,10 +123,12 @@ class Instance:
         "pace_until",
         "pause_until",
         "paused",
+        "redo",
         "state",
         "sticky",
         "turn_sent",
         "turn_took",
+        "unfit",
         "version",
         "writes",
     )
@@ -151,6 +153,8 @@ class Instance:
         self.inbox: list[Entry] = []
         self.keys: dict[str, Entry] = {}
         self.batch: Batch | None = None  # at a worker
+        self.redo: Batch | None = None  # was lost at a worker, and is sent again as it was
+        self.unfit: dict[int, tuple[int, int]] = {}  # activities no worker takes: size and limit
         self.offered = False  # waiting for a worker
         self.control = False  # the inbox holds something the engine decides alone
         self.writes = 0  # commits and deliveries under way
@@ -233,7 +237,11 @@ class Instance:
 
     def kick(self) -> None:
         """Go on if there is something to do: the only entry to turns."""
-        if self.closed or not self.inbox or self.ahead >= _MAX_COMMITS_AHEAD:
+        if self.closed or self.ahead >= _MAX_COMMITS_AHEAD:
+            return
+        if not self.inbox:
+            if self.unfit:
+                self._stall_quiet()
             return
         head = self.state.head
         if self.control and (self.batch is not None or self.offered) and self._must_interrupt():
@@ -312,8 +320,12 @@ class Instance:
         """
         if self.closed or not self.offered:
             return None
+        redo, self.redo = self.redo, None
         while True:
-            step = self._plan() if self.inbox else Idle(until=None)
+            if redo is not None and redo.base == self.state.head.commit_id:
+                step: Idle | Turn | Batch = redo
+            else:
+                step = self._plan() if self.inbox else Idle(until=None)
             if isinstance(step, Batch):
                 self.offered = False
                 self.batch = step
@@ -329,8 +341,12 @@ class Instance:
 
     def lost_turn(self, *, failed: bool) -> None:
         """The batch will not be answered: its stream ended or its lease ran out.  ``failed`` counts
-        it against the code; a stream that was full or closing before the send does not."""
-        self.batch = None
+        it against the code; a stream that was full or closing before the send does not.
+
+        The turn is sent again as it was, so that a late answer to it is an answer to the next copy
+        of it too: what has come in since is for the turn after it.
+        """
+        self.redo, self.batch = self.batch, None
         if failed:
             self.failures += 1
             self.pause_until = self.host.monotonic() + backoff(self.failures)
@@ -377,9 +393,13 @@ class Instance:
             pause = min(self.turn_took * _PACE_FACTOR, _PACE_MAX)
             self.pace_until = self.host.monotonic() + pause
 
-    def oversize(self, *, size: int, limit: int) -> None:
-        """The turn does not fit a message to any worker at hand: stall, with the figures."""
+    def put_back(self) -> None:
+        """The batch was not sent: the turn waits on, for another worker."""
         self.batch = None
+        self.offered = True
+
+    def stall(self, *, size: int, limit: int) -> None:
+        """The next work item fits no message to any worker at hand: say so, with the figures."""
         turn = stall_oversize(
             self.state,
             size=size,
@@ -387,10 +407,16 @@ class Instance:
             now=self.host.clock(),
             ids=self.host.ids,
         )
-        self.pause_until = self.host.monotonic() + _BACKOFF_MAX
         if turn is not None:
             self._commit(turn)
-        self.offered = False
+
+    def _stall_quiet(self) -> None:
+        """Nothing is left to do but activities that no worker takes."""
+        head = self.state.head
+        waits = any(task_id not in self.unfit for task_id in self.state.tasks)
+        if not waits and not head.suspended and head.stall is None:
+            size, limit = next(iter(self.unfit.values()))
+            self.stall(size=size, limit=limit)
 
     # --- commits ------------------------------------------------------------------------------
 
@@ -414,6 +440,7 @@ class Instance:
         if turn.restart:
             self.input = turn.input
             self._wire.clear()
+            self.unfit.clear()
         else:
             for flavour, encoded in self._wire.items():
                 codec = self.host.codecs[flavour]

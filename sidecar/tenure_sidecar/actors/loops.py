@@ -38,20 +38,31 @@ class Loops:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` once beside the loops; it is expected to handle its own failures."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("background task failed", task=task.get_name(), exc_info=error)
+
     @property
     def failing(self) -> list[str]:
         """What is wrong with each loop that failed and has not run soundly since."""
         return list(self._failing.values())
 
     async def stop(self) -> None:
-        """End all loops; waits until they have."""
+        """End all loops and tasks; waits until they have."""
         tasks = tuple(self._tasks)
         self.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def abort(self) -> None:
-        """End all loops and do not wait."""
-        for task in self._tasks:
+        """End all loops and tasks and do not wait."""
+        for task in tuple(self._tasks):
             task.cancel()
 
     async def _keep(self, name: str, loop: Loop) -> None:

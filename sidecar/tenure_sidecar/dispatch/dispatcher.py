@@ -1,20 +1,22 @@
 """The dispatcher: which work goes to which worker, and what becomes of it.
 
-Turns wait in one line (an instance has at most one), activities in a queue that is fair to
-instances.  Whenever a slot may be free, ``_pump`` hands out work: a turn to the stream that ran the
-instance's last one, else to the least loaded stream with room; turns before activities, because a
-turn makes work and an activity uses it up.  A batch is computed when it is sent, not when it is
-queued, so that completions that arrive meanwhile share one turn.
+Work waits in lanes (``lanes.py``): turns in one line (an instance has at most one), activities in a
+queue that is fair to instances.  Whenever a slot may be free, ``_pump`` hands out work: a turn to
+the stream that ran the instance's last one, else to the stream of the lowest rank with room; turns
+before activities, because a turn makes work and an activity uses it up.  A batch is computed when
+it is sent, not when it is queued, so that completions that arrive meanwhile share one turn.
 
 An item at a worker is known by its completion token.  An answer with an unknown token is late or
 foreign: it is acknowledged and ignored.  When the stream ends, the item's lease runs out or the
-answer could not be stored, the item goes back to the queue under a new token.
+answer could not be stored, the item goes back to the queue under a new token.  Old SDKs answer
+without tokens; where two answers could not be told apart, the second item waits for the first one.
+
+Nothing that goes wrong with one item, in here or beyond, keeps another one waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,8 +25,10 @@ import structlog
 
 from tenure_common.errors import TenureError
 from tenure_sidecar.actors.instance import Ack, Instance, backoff
-from tenure_sidecar.dispatch.fair import FairQueue
+from tenure_sidecar.actors.port import LEFT
+from tenure_sidecar.dispatch import encode
 from tenure_sidecar.dispatch.items import Sent, Task
+from tenure_sidecar.dispatch.lanes import Lane, Lanes
 from tenure_sidecar.engine.events import TaskCompleted, TaskFailed
 from tenure_sidecar.engine.turn import InboxItem
 from tenure_sidecar.rpc.transport import Sent as Outcome
@@ -34,13 +38,13 @@ if TYPE_CHECKING:
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.engine.actions import Response
     from tenure_sidecar.engine.events import TaskScheduled
+    from tenure_sidecar.engine.plan import Batch
     from tenure_sidecar.wire.codec import ActivityResult, TurnResult
 
 _FOREVER = float("inf")
 _SWEEP = 1.0  # seconds between looks at leases and idle streams
 _PING_AFTER = 30.0  # seconds without an item; some SDKs reconnect after 120
 _STALL = 30.0  # seconds a worker may leave a full stream unread
-_ENVELOPE = 64  # bytes that a work item may add to its request
 
 _log = structlog.get_logger(__name__)
 
@@ -70,17 +74,17 @@ class Dispatcher:
         self._on_workers = on_workers
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, WorkerStream] = {}
-        self._turns: deque[Instance] = deque()
-        self._tasks: FairQueue[Instance, Task] = FairQueue()
-        self._unclaimed_turns: list[Instance] = []  # no connected worker takes them
-        self._unclaimed_tasks: list[Task] = []
+        self._lanes = Lanes()
         self._sent: dict[str, Sent] = {}
         self._turn_of: dict[str, Sent] = {}  # by instance id
+        self._withdrawn: dict[str, Sent] = {}  # the same, nobody waits for it any more
+        self._after: dict[str, Instance] = {}  # turns that wait for the one in ``_withdrawn``
         self._task_of: dict[tuple[str, int], Sent] = {}
         self._behind: dict[tuple[str, int], list[Task]] = {}  # wait for the one in ``_task_of``
         self._issued = 0
         self._next_stream = 0
         self._pumping = False
+        self._closed = False
         self.redelivered = 0
         self.ignored = 0  # answers with an unknown token
 
@@ -103,10 +107,8 @@ class Dispatcher:
     @property
     def queued(self) -> tuple[int, int]:
         """Turns and activities that wait for a worker."""
-        return (
-            len(self._turns) + len(self._unclaimed_turns),
-            len(self._tasks) + len(self._unclaimed_tasks),
-        )
+        behind = sum(map(len, self._behind.values()))
+        return self._lanes.turns + len(self._after), self._lanes.tasks + behind
 
     def sent(self, token: str) -> Sent | None:
         """The item at a worker that ``token`` answers."""
@@ -134,10 +136,14 @@ class Dispatcher:
 
     def connect(self, stream: WorkerStream) -> None:
         """A worker opened its stream."""
+        if self._closed:
+            stream.closed = True
+            stream.transport.end()
+            return
         self._streams[stream.id] = stream
+        self._lanes.connect(stream)
         stream.transport.on_cancel(partial(self.disconnect, stream))
         self._on_workers(len(self._streams))
-        self._reconsider()
         self._pump()
 
     def disconnect(self, stream: WorkerStream) -> None:
@@ -145,9 +151,9 @@ class Dispatcher:
         stream.closed = True
         if self._streams.pop(stream.id, None) is None:
             return
+        self._lanes.disconnect(stream)
         self._on_workers(len(self._streams))
-        lost = [sent for sent in self._sent.values() if sent.stream is stream]
-        for sent in lost:
+        for sent in [sent for sent in self._sent.values() if sent.stream is stream]:
             self._lose(sent)
         self._pump()
 
@@ -155,41 +161,43 @@ class Dispatcher:
         stream.blocked = False
         self._pump()
 
-    def _reconsider(self) -> None:
-        """A worker came that may take what none of the others did."""
-        turns, self._unclaimed_turns = self._unclaimed_turns, []
-        self._turns.extend(turns)
-        tasks, self._unclaimed_tasks = self._unclaimed_tasks, []
-        for task in tasks:
-            self._tasks.push(task.instance, (task,))
-
     # --- Work (called by the actors) ------------------------------------------------------------
 
     def offer_turn(self, instance: Instance) -> None:
         """See ``actors.port.Work``."""
-        self._turns.append(instance)
+        self._lanes.push_turn(instance)
         self._pump()
 
     def offer_tasks(
         self, instance: Instance, tasks: Sequence[TaskScheduled], *, execution_id: str
     ) -> None:
-        """See ``actors.port.Work``."""
-        self._tasks.push(instance, [Task(instance, task, execution_id) for task in tasks])
+        """See ``actors.port.Work``.  One that is at a worker already, sent for a copy of the
+        instance that was dropped since, is not sent again."""
+        for scheduled in tasks:
+            sent = self._task_of.get((instance.id, scheduled.task_id))
+            if sent is not None and (out := sent.task) is not None:  # noqa: SIM102
+                if out.execution_id == execution_id != LEFT and out.scheduled == scheduled:
+                    out.instance = sent.instance = instance
+                    continue
+            self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
         self._pump()
 
     def withdraw_turn(self, instance: Instance) -> None:
-        """See ``actors.port.Work``.  A queued turn is skipped when its place in line comes."""
-        sent = self._turn_of.pop(instance.id, None)
-        if sent is not None:
-            self._release(sent)
+        """See ``actors.port.Work``."""
+        self._lanes.withdraw_turn(instance)
+        if self._after.get(instance.id) is instance:
+            del self._after[instance.id]
+        sent = self._turn_of.get(instance.id)
+        if sent is not None and sent.instance is instance:
+            del self._turn_of[instance.id]
+            sent.withdrawn = True
+            self._withdrawn[instance.id] = sent
 
     def withdraw(self, instance: Instance) -> None:
         """See ``actors.port.Work``.  Activities at a worker are not interrupted; their answers
-        find nothing that waits for them."""
-        sent = self._turn_of.get(instance.id)
-        if sent is not None and sent.instance is instance:
-            self.withdraw_turn(instance)
-        self._tasks.remove(instance)
+        find nothing that waits for them, or another copy of the instance."""
+        self.withdraw_turn(instance)
+        self._lanes.withdraw_tasks(instance)
 
     # --- handing out ----------------------------------------------------------------------------
 
@@ -198,168 +206,147 @@ class Dispatcher:
             return
         self._pumping = True
         try:
-            while self._turns and self._hand_out_turn():
-                pass
-            while self._tasks and self._room_for_activity() and self._hand_out_task():
-                pass
+            self._serve(self._hand_out_turn)
+            self._serve(self._hand_out_task)
         finally:
             self._pumping = False
 
-    def _room_for_activity(self) -> bool:
-        return any(stream.room_for_activity() for stream in self._streams.values())
+    def _serve(self, hand_out: Callable[[Lane], bool]) -> None:
+        """Round-robin over the lanes, one item of each, until none can go on."""
+        idle = 0
+        while idle < len(self._lanes.ring):
+            lane = self._lanes.ring[0]
+            self._lanes.ring.rotate(-1)
+            idle = 0 if hand_out(lane) else idle + 1
 
     def _token(self) -> str:
         self._issued += 1
         return f"{self._nonce}{self._issued:x}"
 
-    def _hand_out_turn(self) -> bool:
-        """Send the next turn; False when it has to wait for room."""
-        instance = self._turns[0]
-        if instance.closed or not instance.offered:
-            self._turns.popleft()
-            return True
-        head = instance.state.head
-        stream = self._turn_stream(instance)
+    def _hand_out_turn(self, lane: Lane) -> bool:
+        """Send the lane's next turn; False when there is none, or it has to wait for room."""
+        if not lane.turns:
+            return False
+        instance = next(iter(lane.turns))
+        stream = _turn_stream(lane, instance)
         if stream is None:
-            if any(s.takes_workflow(head.name, head.version) for s in self._streams.values()):
-                # Others behind it may have a worker of their own: let each have a look.
-                return self._rotate_turns()
-            self._turns.popleft()
-            self._unclaimed_turns.append(instance)
+            return False
+        del lane.turns[instance]
+        least = self._lanes.taken(instance)
+        if instance.closed or not instance.offered:
             return True
-        self._turns.popleft()
+        former = self._withdrawn.get(instance.id)
+        if former is not None and not former.stream.echoes_tokens:
+            # The answer to that one could not be told from the answer to this one.
+            self._after[instance.id] = instance
+            return True
         batch = instance.take_batch()
         if batch is not None:
-            self._send_turn(stream, instance)
+            try:
+                self._send_turn(stream, instance, batch, least)
+            except Exception:  # noqa: BLE001 - a bug of ours must not hold up other instances
+                _log.exception("cannot send a turn, trying again later", instance=instance.id)
+                instance.lost_turn(failed=True)
         return True
 
-    def _rotate_turns(self) -> bool:
-        """Bring a turn to the front that has a stream with room; False when there is none."""
-        if not any(s.filtered for s in self._streams.values()):
-            return False
-        for _ in range(len(self._turns)):
-            self._turns.rotate(-1)
-            instance = self._turns[0]
-            if not instance.closed and self._turn_stream(instance) is not None:
-                return True
-        return False
-
-    def _turn_stream(self, instance: Instance) -> WorkerStream | None:
-        sticky = instance.sticky
-        head = instance.state.head
-        best: WorkerStream | None = None
-        for stream in self._streams.values():
-            if not stream.room_for_turn():
-                continue
-            if stream.filtered and not stream.takes_workflow(head.name, head.version):
-                continue
-            if stream is sticky:
-                return stream
-            if best is None or stream.load < best.load:
-                best = stream
-        return best
-
-    def _send_turn(self, stream: WorkerStream, instance: Instance) -> None:
-        batch = instance.batch
-        if batch is None:
-            return
-        codec = stream.codec
-        head = instance.state.head
-        past = instance.encoded(codec)
-        total = len(past)
-        cached = stream.cached(instance.id, head.execution_id, total)
-        new = [e for e in map(codec.event, batch.events) if e]
-        size = sum(map(len, new)) + _ENVELOPE
-        stream_history = False
-        if cached:
-            past = past[cached:]
-        size += sum(map(len, past)) + 4 * (len(past) + len(new))
-        limit = stream.caps.message_bytes
-        if size > limit and stream.hello.history_streaming:
-            stream_history = True
-        elif size > limit:
-            instance.oversize(size=size, limit=limit)
-            return
+    def _send_turn(
+        self, stream: WorkerStream, instance: Instance, batch: Batch, least: int
+    ) -> None:
         token = self._token()
-        item = codec.turn_item(
-            head,
-            past=past,
-            new=new,
-            token=token,
-            cached=cached or None,
-            stream_history=stream_history,
-        )
-        outcome = stream.send(item, self._loop.time())
+        encoded = encode.turn(stream, instance, batch, token)
+        if encoded.item is None:
+            self._turn_too_large(instance, max(least, encoded.size, stream.caps.message_bytes + 1))
+            return
+        now = self._loop.time()
+        outcome = stream.send(encoded.item, now)
         if outcome is not Outcome.SENT:
             self._not_sent(stream, outcome)
             instance.lost_turn(failed=False)
             return
-        stream.remember(instance.id, head.execution_id, total)
+        stream.remember(instance.id, instance.state.head.execution_id, encoded.past)
         instance.sticky = stream
         sent = Sent(
             token,
             stream=stream,
             instance=instance,
             task=None,
-            deadline=self._loop.time() + self._leases.turn,
+            deadline=now + self._leases.turn,
+            whole=encoded.whole,
         )
         stream.turns += 1
         self._sent[token] = sent
         self._turn_of[instance.id] = sent
 
-    def _hand_out_task(self) -> bool:  # noqa: PLR0911 - each way out is told apart
-        """Send the next activity; False when it has to wait for room."""
-        instance, task = self._tasks.pop()
+    def _turn_too_large(self, instance: Instance, size: int) -> None:
+        """The turn waits for a worker that takes it; if there is none, its workflow says so."""
+        instance.put_back()
+        if self._lanes.push_turn(instance, size).streams:
+            return
+        lane = self._lanes.of_turn(instance.state.head)
+        instance.stall(size=size, limit=_limit(lane))
+
+    def _hand_out_task(self, lane: Lane) -> bool:
+        """Send the lane's next activity; False when there is none, or it has to wait for room."""
+        if not lane.tasks:
+            return False
+        stream = _task_stream(lane)
+        if stream is None:
+            return False
+        instance, task = lane.tasks.pop()
         if not task.runs:
             return True
+        try:
+            self._send_task(lane, stream, instance, task)
+        except Exception:  # noqa: BLE001 - a bug of ours must not hold up other instances
+            _log.exception(
+                "cannot send an activity, trying again later",
+                instance=instance.id,
+                activity=task.scheduled.name,
+            )
+            task.failures += 1
+            self._loop.call_later(max(backoff(task.failures), _SWEEP), self._requeue, task)
+        return True
+
+    def _send_task(self, lane: Lane, stream: WorkerStream, instance: Instance, task: Task) -> None:
         scheduled = task.scheduled
-        best: WorkerStream | None = None
-        claimed = False
-        for stream in self._streams.values():
-            if stream.filtered and not stream.takes_activity(scheduled.name, scheduled.version):
-                continue
-            claimed = True
-            if stream.room_for_activity() and (best is None or stream.activities < best.activities):
-                best = stream
-        if best is None:
-            if claimed:
-                self._tasks.push_front(instance, task)
-                return False
-            self._unclaimed_tasks.append(task)
-            return True
         key = (instance.id, scheduled.task_id)
-        if not best.echoes_tokens and key in self._task_of:
+        if not stream.echoes_tokens and key in self._task_of:
             # An earlier generation's activity of that number is still out, and the worker's answer
             # could not be told from this one's.
             self._behind.setdefault(key, []).append(task)
-            return True
+            return
         token = self._token()
-        item = best.codec.activity_item(instance.state.head, scheduled, token=token)
-        if len(item) > best.caps.message_bytes:
-            self._too_large(task, len(item), best.caps.message_bytes)
-            return True
-        outcome = best.send(item, self._loop.time())
+        item = stream.codec.activity_item(instance.state.head, scheduled, token=token)
+        if len(item) > stream.caps.message_bytes:
+            self._task_too_large(instance, task, len(item))
+            return
+        now = self._loop.time()
+        outcome = stream.send(item, now)
         if outcome is not Outcome.SENT:
-            self._not_sent(best, outcome)
-            self._tasks.push_front(instance, task)
-            return True
-        best.activities += 1
+            self._not_sent(stream, outcome)
+            lane.tasks.push_front(instance, task)
+            return
+        if task.least:
+            instance.unfit.pop(scheduled.task_id, None)
+        stream.activities += 1
         sent = Sent(
             token,
-            stream=best,
+            stream=stream,
             instance=instance,
             task=task,
-            deadline=self._loop.time() + self._leases.activity,
+            deadline=now + self._leases.activity,
         )
         self._sent[token] = sent
         self._task_of[key] = sent
-        return True
 
-    def _too_large(self, task: Task, size: int, limit: int) -> None:
-        """The activity fits no message: stall its workflow, with the figures."""
-        instance = task.instance
-        self._unclaimed_tasks.append(task)
-        instance.oversize(size=size, limit=limit)
+    def _task_too_large(self, instance: Instance, task: Task, size: int) -> None:
+        """The same as ``_turn_too_large`` for an activity; the workflow goes on while it can."""
+        task.least = max(task.least, size)
+        if self._lanes.push_task(instance, task).streams or task.execution_id == LEFT:
+            return
+        limit = _limit(self._lanes.of_task(task.scheduled))
+        instance.unfit[task.scheduled.task_id] = (size, limit)
+        instance.kick()
 
     def _not_sent(self, stream: WorkerStream, outcome: Outcome) -> None:
         if outcome is Outcome.FULL:
@@ -375,36 +362,54 @@ class Dispatcher:
             return
         if sent.task is None:
             sent.stream.turns -= 1
-            if self._turn_of.get(sent.instance.id) is sent:
-                del self._turn_of[sent.instance.id]
+            instance_id = sent.instance.id
+            if self._turn_of.get(instance_id) is sent:
+                del self._turn_of[instance_id]
+            elif self._withdrawn.get(instance_id) is sent:
+                del self._withdrawn[instance_id]
+                waiting = self._after.pop(instance_id, None)
+                if waiting is not None:
+                    self._lanes.push_turn(waiting)
         else:
             sent.stream.activities -= 1
             key = (sent.instance.id, sent.task.scheduled.task_id)
             if self._task_of.get(key) is sent:
                 del self._task_of[key]
                 for task in self._behind.pop(key, ()):
-                    self._tasks.push(task.instance, (task,))
+                    self._lanes.push_task(task.instance, task)
 
     def answer_turn(self, result: TurnResult, response: Response, ack: Ack) -> None:
         """A worker answered a turn; ``response`` holds the actions of all chunks."""
-        sent = self._sent.get(result.token) if result.token else None
-        if sent is None and not result.token:
-            sent = self._turn_of.get(result.instance_id)
+        if result.token:
+            sent = self._sent.get(result.token)
+        else:
+            instance_id = result.instance_id
+            sent = self._withdrawn.get(instance_id) or self._turn_of.get(instance_id)
         if sent is None or sent.task is not None:
             self.ignored += 1
             ack(None)
             return
-        instance = sent.instance
+        instance, stream = sent.instance, sent.stream
+        if result.token:
+            stream.echoes_tokens = True
+        stream.answered()
         self._release(sent)
-        if result.requires_history:
-            sent.stream.forget(instance.id)
-            instance.lost_turn(failed=False)
+        if sent.withdrawn:
+            self.ignored += 1
+            ack(None)
+        elif result.requires_history:
+            stream.forget(instance.id)
+            # One that had all of it and asks again would go round as fast as it can ask.
+            instance.lost_turn(failed=sent.whole)
             ack(None)
         else:
-            self._apply(instance, response, sent, ack)
+            self._apply(instance, response, stream, ack)
         self._pump()
 
-    def _apply(self, instance: Instance, response: Response, sent: Sent, ack: Ack) -> None:
+    def _apply(
+        self, instance: Instance, response: Response, stream: WorkerStream, ack: Ack
+    ) -> None:
+        refused: BaseException | None = None
         try:
             instance.answer(response, ack)
         except TenureError as error:
@@ -413,17 +418,20 @@ class Dispatcher:
                 instance=instance.id,
                 reason=str(error),
             )
-            self.redelivered += 1
-            sent.stream.forget(instance.id)
-            instance.lost_turn(failed=True)
-            ack(None)
+        except Exception as error:  # noqa: BLE001 - the turn must run again, whatever it was
+            _log.exception("turn answer not applied, running the turn again", instance=instance.id)
+            refused = error
+        else:
+            return
+        self.redelivered += 1
+        stream.forget(instance.id)
+        instance.lost_turn(failed=True)
+        ack(refused)
 
     def answer_activity(self, result: ActivityResult, ack: Ack) -> None:
         """A worker finished an activity."""
         if result.token:
             sent = self._sent.get(result.token)
-            if sent is not None:
-                sent.stream.echoes_tokens = True
         else:
             sent = self._task_of.get((result.instance_id, result.task_id))
         if sent is None or sent.task is None:
@@ -431,12 +439,20 @@ class Dispatcher:
             ack(None)
             return
         task = sent.task
+        if result.token:
+            sent.stream.echoes_tokens = True
+        sent.stream.answered()
         self._release(sent)
-        scheduled = task.scheduled
-        if not task.wanted:
+        if task.instance.closed:
+            self._find_copy(task, result, ack)
+        elif task.wanted:
+            task.instance.receive(self._outcome(task, result), ack=ack)
+        else:
             ack(None)
-            self._pump()
-            return
+        self._pump()
+
+    def _outcome(self, task: Task, result: ActivityResult) -> InboxItem:
+        scheduled = task.scheduled
         event: TaskCompleted | TaskFailed
         if result.failure is None:
             event = TaskCompleted(
@@ -452,9 +468,26 @@ class Dispatcher:
                 failure=result.failure,
                 task_execution_id=scheduled.task_execution_id,
             )
-        item = InboxItem(f"task-{scheduled.task_id}", event, task.execution_id)
-        task.instance.receive(item, ack=ack)
-        self._pump()
+        return InboxItem(f"task-{scheduled.task_id}", event, task.execution_id)
+
+    def _find_copy(self, task: Task, result: ActivityResult, ack: Ack) -> None:
+        """The copy that scheduled the activity was dropped: the result is for the next one."""
+        former = task.instance
+        head = former.durable
+        if head.status.terminal or head.execution_id != task.execution_id:
+            ack(None)  # it ended, and not only in memory
+            return
+        item = self._outcome(task, result)
+
+        def reached(instance: Instance | None, error: BaseException | None) -> None:
+            if instance is None:
+                ack(error)
+            elif instance.task_pending(task.scheduled.task_id, task.execution_id) is None:
+                ack(None)
+            else:
+                instance.receive(item, ack=ack)
+
+        former.host.reach(former.id, reached)
 
     def abandon(self, token: str) -> None:
         """The worker gives an item back."""
@@ -467,6 +500,8 @@ class Dispatcher:
 
     def _lose(self, sent: Sent) -> None:
         self._release(sent)
+        if sent.withdrawn:
+            return
         self.redelivered += 1
         task = sent.task
         if task is None:
@@ -477,11 +512,11 @@ class Dispatcher:
         if wait:
             self._loop.call_later(wait, self._requeue, task)
         else:
-            self._tasks.push(task.instance, (task,))
+            self._lanes.push_task(task.instance, task)
 
     def _requeue(self, task: Task) -> None:
-        if task.wanted:
-            self._tasks.push(task.instance, (task,))
+        if task.runs:
+            self._lanes.push_task(task.instance, task)
             self._pump()
 
     def sweep(self, now: float) -> None:
@@ -493,18 +528,26 @@ class Dispatcher:
                 task=None if sent.task is None else sent.task.scheduled.name,
                 worker=sent.stream.peer,
             )
+            sent.stream.late = True
             self._lose(sent)
         for stream in tuple(self._streams.values()):
-            if stream.blocked and now - stream.blocked_since >= _STALL:
+            try:
+                self._look_at(stream, now)
+            except Exception:  # noqa: BLE001 - the others must be looked at too
+                _log.exception("worker stream failed, closing it", worker=stream.peer)
+                self.disconnect(stream)
+        self._pump()
+
+    def _look_at(self, stream: WorkerStream, now: float) -> None:
+        if stream.blocked:
+            if now - stream.blocked_since >= _STALL:
                 _log.warning("worker does not read its stream, closing it", worker=stream.peer)
                 stream.transport.fail("UNAVAILABLE", "TN0500: the work stream was not read in time")
                 self.disconnect(stream)
-                continue
-            if stream.health_ping and now - stream.last_sent >= _PING_AFTER and not stream.blocked:
-                outcome = stream.send(stream.codec.health_ping(), now)
-                if outcome is not Outcome.SENT:
-                    self._not_sent(stream, outcome)
-        self._pump()
+        elif stream.health_ping and now - stream.last_sent >= _PING_AFTER:
+            outcome = stream.send(stream.codec.health_ping(), now)
+            if outcome is not Outcome.SENT:
+                self._not_sent(stream, outcome)
 
     def _expired(self, now: float) -> Iterable[Sent]:
         return [sent for sent in self._sent.values() if sent.deadline <= now]
@@ -516,8 +559,41 @@ class Dispatcher:
             self.sweep(self._loop.time())
 
     def close(self) -> None:
-        """End every stream; workers see a clean end and reconnect to whoever serves next."""
+        """End every stream; workers see a clean end and reconnect to whoever serves next.  What
+        they have may still be answered."""
+        self._closed = True
         for stream in tuple(self._streams.values()):
             stream.closed = True
+            self._lanes.disconnect(stream)
             stream.transport.end()
         self._streams.clear()
+
+
+def _turn_stream(lane: Lane, instance: Instance) -> WorkerStream | None:
+    """The lane's stream that gets the instance's turn; None when none has room."""
+    sticky = instance.sticky
+    best: WorkerStream | None = None
+    for stream in lane.streams:
+        if not stream.room_for_turn():
+            continue
+        if stream is sticky and not stream.late:
+            return stream
+        if best is None or stream.turn_rank < best.turn_rank:
+            best = stream
+    return best
+
+
+def _task_stream(lane: Lane) -> WorkerStream | None:
+    """The lane's stream that gets the next activity; None when none has room."""
+    best: WorkerStream | None = None
+    for stream in lane.streams:
+        if stream.room_for_activity() and (
+            best is None or stream.activity_rank < best.activity_rank
+        ):
+            best = stream
+    return best
+
+
+def _limit(lane: Lane) -> int:
+    """The largest message that any of the lane's streams takes, bytes."""
+    return max((stream.caps.message_bytes for stream in lane.streams), default=0)

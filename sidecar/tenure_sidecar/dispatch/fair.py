@@ -7,7 +7,7 @@ All operations are O(1); removing a key is O(its items).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -58,6 +58,14 @@ class FairQueue(Generic[K, V]):
         else:
             del self._rounds[key]
         return key, value
+
+    def drain(self) -> Iterator[tuple[K, V]]:
+        """Take everything out, key by key."""
+        while self._rounds:
+            key, queue = self._rounds.popitem(last=False)
+            self._length -= len(queue)
+            for value in queue:
+                yield key, value
 
     def remove(self, key: K) -> int:
         """Forget everything of ``key``; returns how many values that were."""

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class Task:
     """An activity of one execution of an instance, wherever it is on its way."""
 
-    __slots__ = ("execution_id", "failures", "instance", "scheduled")
+    __slots__ = ("execution_id", "failures", "instance", "least", "scheduled")
 
     def __init__(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> None:
         self.instance = instance
         self.scheduled = scheduled
         self.execution_id = execution_id
         self.failures = 0  # how often it was lost at a worker
+        self.least = 0  # bytes that its message is known to need, when some worker takes fewer
 
     @property
     def wanted(self) -> bool:
@@ -36,11 +37,23 @@ class Task:
 
 
 class Sent:
-    """An item at a worker.  ``task`` is None for a turn."""
+    """An item at a worker.  ``task`` is None for a turn.
 
-    __slots__ = ("chunks", "deadline", "instance", "stream", "task", "token")
+    A turn that was withdrawn keeps its slot until it is answered: the worker is still busy with it.
+    """
 
-    def __init__(
+    __slots__ = (
+        "chunks",
+        "deadline",
+        "instance",
+        "stream",
+        "task",
+        "token",
+        "whole",
+        "withdrawn",
+    )
+
+    def __init__(  # noqa: PLR0913 - one call site for a turn, one for an activity
         self,
         token: str,
         *,
@@ -48,10 +61,13 @@ class Sent:
         instance: Instance,
         task: Task | None,
         deadline: float,
+        whole: bool = True,
     ) -> None:
         self.token = token
         self.stream = stream
         self.instance = instance
         self.task = task
         self.deadline = deadline  # loop time; infinite = no lease
+        self.whole = whole  # the turn came with all of the history
+        self.withdrawn = False  # nobody waits for the answer any more
         self.chunks: list[Action] | None = None  # actions of a chunked answer so far

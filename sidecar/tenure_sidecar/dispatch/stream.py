@@ -48,7 +48,9 @@ class WorkerStream:
         "hello",
         "id",
         "last_sent",
+        "late",
         "peer",
+        "proven",
         "transport",
         "turns",
     )
@@ -79,6 +81,8 @@ class WorkerStream:
         self.blocked = False  # the client reads too slowly
         self.blocked_since = 0.0
         self.closed = False
+        self.late = False  # an item was not answered in time, and none has been since
+        self.proven = False  # it has answered something
         self.last_sent = now
         self._cached: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
@@ -86,6 +90,25 @@ class WorkerStream:
     def load(self) -> int:
         """Items at the worker."""
         return self.turns + self.activities
+
+    @property
+    def turn_rank(self) -> tuple[bool, bool, int]:
+        """Of several streams with room, the one with the lowest rank gets a turn.
+
+        One that is late gets what no other has room for.  One that has answered nothing yet gets a
+        first turn and then the same: code that dies as it starts must not draw in all the work.
+        """
+        return (self.late, not self.proven and self.turns > 0, self.turns + self.activities)
+
+    @property
+    def activity_rank(self) -> tuple[bool, int]:
+        """The same for an activity."""
+        return (self.late, self.activities)
+
+    def answered(self) -> None:
+        """The worker answered an item that it was to answer."""
+        self.late = False
+        self.proven = True
 
     def room_for_turn(self) -> bool:
         """Whether a turn may be sent now."""
