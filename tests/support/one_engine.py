@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 
 from support.seeded import SeededIds
@@ -18,6 +19,7 @@ from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.ids import Ids
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.starting import start
 from tenure_sidecar.store.group import GroupWriter
@@ -53,7 +55,10 @@ class SlowStore(MemoryStore):
 
 
 class OneEngine:
-    """See the module docstring; ``seed`` decides ids and every delay."""
+    """See the module docstring; ``seed`` decides ids and every delay.
+
+    With a ``store`` of its own (open, and the caller's to close) it runs in real time.
+    """
 
     def __init__(
         self,
@@ -62,11 +67,14 @@ class OneEngine:
         activities: dict[str, Callable[[str | None], str | None]],
         seed: int = 0,
         database: MemoryDatabase | None = None,
+        store: Store | None = None,
+        ids: Ids | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        assert isinstance(self.loop, VirtualLoop)
+        self._store = store
+        self.clock = self.loop.wall_ns if isinstance(self.loop, VirtualLoop) else time.time_ns
         self.random = random.Random(seed)
-        self.ids = SeededIds(seed)
+        self.ids = ids or SeededIds(seed)
         self.workflows = workflows
         self.activities = activities
         self.database = database or MemoryDatabase(partitions=8)
@@ -76,9 +84,9 @@ class OneEngine:
     async def start(self, workers: int = 1) -> None:
         """Boot the process and connect workers."""
         self._boot += 1
-        clock = self.loop.wall_ns
+        clock = self.clock
         self.store: SlowStore = SlowStore(self.database, delay=lambda: self.random.random() / 1e3)
-        store: Store = self.store
+        store = self._store or self.store
         self.writer = GroupWriter(store, call_later=self.loop.call_later, now=self.loop.time)
         self.dispatcher = Dispatcher(clock=clock, nonce=f"b{self._boot}-", leases=Leases(turn=30.0))
         self.host = Host(
@@ -130,7 +138,7 @@ class OneEngine:
             name=name,
             instance_id=instance_id,
             input=given,
-            now=self.loop.wall_ns(),
+            now=self.clock(),
             ids=self.ids,
             limits=Limits(),
         )
