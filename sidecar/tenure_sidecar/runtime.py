@@ -70,6 +70,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._kept = config.kept  # a bad setting is told before anything is made
         self.ids = SystemIds()
         self.store = open_store(config.store, partitions=config.partitions)
         self.codecs: dict[str, Codec] = {
@@ -108,7 +109,7 @@ class Engine:
             limits=Limits(),
             app_id=config.app_id,
             name=f"{config.app_id}/{os.getpid()}",
-            retention=config.kept,
+            retention=self._kept,
         )
         self.host.work = self.dispatcher
         self.operations = Operations(

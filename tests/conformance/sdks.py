@@ -141,6 +141,7 @@ _DAPR_JS = {
     "list-ids": "the client has no such call",
     "named-versions": "the SDK has no versions",
     "object-status": "the SDK takes texts only",
+    "ordered-carryover": "the SDK drops events that come after the one it was waiting for",
     "patches": "the SDK has no patches",
     "purge-recursive": "the client has no such option",
     "rerun": "the client has no such call",
@@ -276,7 +277,8 @@ SDKS: tuple[Sdk, ...] = (
         lacks=_without(
             _DAPR, "falsy-payloads", "purge-count", "purge-filter", "query", "restart", "send-event"
         )
-        | _JAVA,
+        | _JAVA
+        | {"ordered-carryover": "the SDK keeps them in a set, which has no order"},
     ),
 )
 BY_KEY = {sdk.key: sdk for sdk in SDKS}

@@ -16,7 +16,8 @@ from support.engine import EngineProcess
 T = TypeVar("T")
 GONE = ("UNAVAILABLE", "CANCELLED", "UNKNOWN: Stream removed")  # a connection that broke
 POLL = 0.01  # seconds between looks, where the protocol has nothing to wait on
-PATIENCE = 20.0  # seconds until a look that never succeeds fails the scenario
+PATIENCE = 60.0  # seconds until a look that never succeeds fails the scenario
+GROWING = (150, 1_500, 15_000)  # milliseconds; see Stage.in_time
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class App:
     def __init__(self, driver: Driver, name: str) -> None:
         self._driver = driver
         self.name = name
+        self.worker: dict[str, Any] | None = None
 
     async def ask(self, op: str, **arguments: Any) -> Any:
         """A command to this app; arguments that are None are left out."""
@@ -79,7 +81,7 @@ class App:
         start = {"program": program, "vars": variables}
         return str(await self.ask("start", input=start, instance=id, **more))
 
-    async def done(self, instance: str, timeout_ms: int = 30_000) -> State:
+    async def done(self, instance: str, timeout_ms: int = 60_000) -> State:
         """Wait for the end."""
         raw = await self.ask("wait_done", instance=instance, timeout_ms=timeout_ms)
         assert raw is not None, f"{instance} does not exist"
@@ -160,6 +162,7 @@ class Stage:
     async def open(self, name: str, *, worker: dict[str, Any] | None) -> App:
         """Open an app of the scenario's own; without a worker when ``worker`` is None."""
         app = App(self.driver, f"{self._scenario}/{name}")
+        app.worker = worker
         await app.ask("open", host="127.0.0.1", port=self.port, worker=worker)
         self._opened.append(app)
         return app
@@ -211,7 +214,35 @@ class Stage:
                         raise
                 await asyncio.sleep(POLL)
 
+    async def in_time(self, attempt: Callable[[int], Awaitable[bool]]) -> None:
+        """Play against a timer that a slow machine may lose to: ``attempt`` gets its milliseconds
+        and says whether the timer was long enough for what should come before it."""
+        for ms in GROWING:
+            if await attempt(ms):
+                return
+        message = f"even a timer of {GROWING[-1]} ms was too short"
+        raise AssertionError(message)
+
     async def restart_engine(self, *, kill: bool = True) -> None:
-        """End the engine, by SIGKILL unless told otherwise, and start it on the same database."""
+        """End the engine, by SIGKILL unless told otherwise, and start it on the same database.
+
+        Workers that do not look for the engine again are started again, until it has them, as
+        whatever runs the app would have to.
+        """
         await asyncio.to_thread(self.engine.kill if kill else self.engine.stop)
         await asyncio.to_thread(self.engine.start)
+        if kill and "reconnects" in self.sdk.lacks:
+            async with asyncio.timeout(PATIENCE):
+                for count, app in enumerate(self._opened, 1):
+                    await self._start_worker_again(app, count)
+
+    async def _start_worker_again(self, app: App, count: int) -> None:
+        """Until the engine has ``count`` workers: the one that is started may find the connection's
+        back-off of the one before."""
+        while True:
+            await app.ask("stop_worker")
+            await app.ask("start_worker", options=app.worker)
+            for _ in range(100):
+                if await asyncio.to_thread(self.engine.workers) >= count:
+                    return
+                await asyncio.sleep(POLL)

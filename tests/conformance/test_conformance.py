@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,26 +26,33 @@ CHOSEN = os.environ.get("CONFORMANCE_SDKS", ",".join(BY_KEY))
 RECORD = os.environ.get("CONFORMANCE_RECORD")
 
 
-def _pairs() -> Iterator[tuple[str, Sdk, Scenario]]:
-    for transport in TRANSPORTS.split(","):
-        for sdk in SDKS:
-            if sdk.key not in CHOSEN.split(","):
-                continue
+def _pairs() -> Iterator[tuple[Sdk, str, Scenario]]:
+    for sdk in SDKS:
+        if sdk.key not in CHOSEN.split(","):
+            continue
+        for transport in TRANSPORTS.split(","):
             for scenario in SCENARIOS.values():
                 if scenario.why_not(sdk) is None:
-                    yield transport, sdk, scenario
+                    yield sdk, transport, scenario
 
 
-PAIRS = [pytest.param(*pair, id=f"{pair[0]}-{pair[1].key}-{pair[2].name}") for pair in _pairs()]
+PAIRS = [pytest.param(*pair, id=f"{pair[1]}-{pair[0].key}-{pair[2].name}") for pair in _pairs()]
 
 
 @pytest.fixture(scope="module")
-def runners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runner]]:
-    """The runners, one per transport; only the one in use has processes."""
-    made: dict[str, Runner] = {}
+def runner(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runner]:
+    """The runner of everything that was selected."""
+    plan: dict[str, tuple[Sdk, list[tuple[str, Scenario]]]] = {}
+    for item in request.session.items:
+        params = getattr(item, "callspec", SimpleNamespace(params={})).params
+        if "scenario" in params:
+            _, pairs = plan.setdefault(params["sdk"].key, (params["sdk"], []))
+            pairs.append((params["transport"], params["scenario"]))
+    made = Runner(tmp_path_factory.mktemp("runs"), plan)
     yield made
-    for runner in made.values():
-        runner.close()
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,37 +64,19 @@ def outcomes() -> Iterator[dict[str, dict[str, str]]]:
         Path(RECORD).write_text(json.dumps(seen, indent=1, sort_keys=True) + "\n")
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("transport", "sdk", "scenario"), PAIRS)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("sdk", "transport", "scenario"), PAIRS)
 def test_scenario(
-    transport: str,
     sdk: Sdk,
+    transport: str,
     scenario: Scenario,
-    runners: dict[str, Runner],
+    runner: Runner,
     outcomes: dict[str, dict[str, str]],
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """The scenario's asserts hold."""
-    if transport not in runners:
-        for other in runners.values():
-            other.close()
-        runners.clear()
-        runners[transport] = Runner(tmp_path_factory.mktemp("runs"), transport=transport)
-    outcome = runners[transport].result(sdk, scenario, _selected(request, transport, sdk))
+    outcome = runner.result(sdk, transport, scenario)
     seen = outcomes.setdefault(sdk.key, {})
     if seen.get(scenario.name) != "failed":  # on another transport
         seen[scenario.name] = "failed" if outcome else "passed"
     if outcome:
         pytest.fail(outcome, pytrace=False)
-
-
-def _selected(request: pytest.FixtureRequest, transport: str, sdk: Sdk) -> list[Scenario]:
-    chosen: list[Scenario] = []
-    for item in request.session.items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is None or "scenario" not in callspec.params:
-            continue
-        if callspec.params["transport"] == transport and callspec.params["sdk"] is sdk:
-            chosen.append(callspec.params["scenario"])
-    return chosen

@@ -1,37 +1,52 @@
 """A real ``tenure dev`` process for tests: started, killed, paused and restarted at will.
 
-The ports are chosen once, so that apps reconnect to the same address after a restart; they are kept
-apart between parallel test processes by binding them first.
+The ports are chosen once, so that apps reconnect to the same address after a restart.  They lie
+outside the range from which the kernel takes the ports of outgoing connections: otherwise a client
+that looks for an engine that is gone can be given the engine's own port, connect to itself, and
+keep the engine out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import random
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-READY_WITHIN = 20.0  # seconds; a bound for a broken engine, not a target
+READY_WITHIN = 60.0  # seconds; a bound for a broken engine, not a target
+PORTS = range(15_000, 32_000)  # below the usual range of outgoing connections, 32,768 and up
+
+_given: set[int] = set()
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different free TCP ports of the loopback address."""
-    sockets = []
-    try:
-        for _ in range(count):
-            probe = socket.socket()
-            probe.bind(("127.0.0.1", 0))
-            sockets.append(probe)
-        return [int(probe.getsockname()[1]) for probe in sockets]
-    finally:
-        for probe in sockets:
-            probe.close()
+    """``count`` free TCP ports of the loopback addresses; never the same twice in a process."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(PORTS)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class EngineFailedError(AssertionError):
@@ -109,6 +124,11 @@ class EngineProcess:
         process.wait()
         message = f"the engine is not ready after {READY_WITHIN} s\n{self.tail()}"
         raise EngineFailedError(message)
+
+    def workers(self) -> int:
+        """Work streams that are connected."""
+        with urllib.request.urlopen(f"{self.http_url}/v1.0/metadata") as answer:  # noqa: S310
+            return int(json.load(answer)["workflows"]["connectedWorkers"])
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of the log."""

@@ -18,10 +18,11 @@ from conformance.program import (
     var,
     wait,
 )
-from conformance.stage import Stage
+from conformance.stage import Stage, State
 from conformance.suite import scenario
 
 WAIT = [*do(event("go"), "v"), give(var("v"))]
+NOTHING = State({"status": "no such instance"})
 
 
 @scenario()
@@ -63,15 +64,20 @@ async def events_while_suspended(stage: Stage) -> None:
 async def timer_while_suspended(stage: Stage) -> None:
     """A timer that comes due while suspended fires after the resume."""
     app = await stage.app()
-    instance = await app.start([*do(timer(1_500)), give("fired")], stage.id())
-    await app.started(instance)
-    await app.ask("suspend", instance=instance)
-    await app.output(do(timer(1_600)), stage.id("meanwhile"))
-    state = await app.get(instance)
-    assert state is not None
-    assert state.status == "SUSPENDED"
-    await app.ask("resume", instance=instance)
-    assert (await app.done(instance)).output == "fired"
+
+    async def attempt(ms: int) -> bool:
+        instance = await app.start([*do(timer(ms)), give("fired")], stage.id(str(ms)))
+        await app.started(instance)
+        await app.ask("suspend", instance=instance)
+        if (await app.get(instance) or NOTHING).status == "COMPLETED":
+            return False
+        await app.output(do(timer(ms + 50)), stage.id(f"meanwhile-{ms}"))
+        assert (await app.get(instance) or NOTHING).status == "SUSPENDED"
+        await app.ask("resume", instance=instance)
+        assert (await app.done(instance)).output == "fired"
+        return True
+
+    await stage.in_time(attempt)
 
 
 @scenario("parallel")
@@ -268,11 +274,18 @@ async def no_custom_status(stage: Stage) -> None:
 async def terminate_beats_waiting_timer(stage: Stage) -> None:
     """A terminated workflow's timers do not wake it."""
     app = await stage.app()
-    key = stage.id()
-    steps = [task(timer(1_500), "t"), wait("t"), *call("count", key), give("woke up")]
-    instance = await app.start(steps, key)
-    await app.started(instance)
-    await app.ask("terminate", instance=instance)
-    await app.output(do(timer(1_600)), stage.id("meanwhile"))
-    assert (await app.done(instance)).status == "TERMINATED"
-    assert await stage.counted(key) == 0
+
+    async def attempt(ms: int) -> bool:
+        key = stage.id(str(ms))
+        steps = [task(timer(ms), "t"), wait("t"), *call("count", key), give("woke up")]
+        instance = await app.start(steps, key)
+        await app.started(instance)
+        await app.ask("terminate", instance=instance)
+        if (await app.done(instance)).status == "COMPLETED" or await stage.counted(key):
+            return False
+        await app.output(do(timer(ms + 50)), stage.id(f"meanwhile-{ms}"))
+        assert (await app.done(instance)).status == "TERMINATED"
+        assert await stage.counted(key) == 0
+        return True
+
+    await stage.in_time(attempt)

@@ -110,7 +110,8 @@ async def start_later(stage: Stage) -> None:
     clock = await app.output([now("t"), give(var("t"))], stage.id("clock"))
     steps = [now("t"), give(var("t"))]
     instance = await app.start(steps, stage.id(), at_ms=clock + 400)
-    state = await app.get(instance)
+    far = await app.start(steps, stage.id("far"), at_ms=clock + 3_600_000)
+    state = await app.get(far)
     assert state is not None
     assert state.status == "PENDING"
     assert (await app.done(instance)).output >= clock + 400

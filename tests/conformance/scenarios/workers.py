@@ -116,8 +116,10 @@ async def worker_comes_back_to_a_long_history(stage: Stage) -> None:
     app = await stage.open("app", worker={})
     key = stage.id()
     before, after = loop(20, call("count", key)), loop(20, call("count", key, "n"))
-    instance = await app.start([before, *do(event("go")), after, give(var("n"))], key)
-    await stage.eventually(lambda: stage.counted(key), 20)
+    steps = [before, status("waiting"), *do(event("go")), after, give(var("n"))]
+    instance = await app.start(steps, key)
+    # The turn after the last activity is committed: it must not run again.
+    await app.until(instance, lambda state: state.custom_status == "waiting")
     await app.ask("stop_worker")
     await app.ask("start_worker", options={})
     await app.event(instance, "go")

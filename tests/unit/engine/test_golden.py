@@ -1,7 +1,7 @@
 """Records of every released format are read as what they meant when they were written.
 
 In scope: the bytes under tests/data/histories.  Out of scope: workflows that go on from them
-(integration/store/test_golden).
+(integration/store/test_sqlite_golden).
 """
 
 from __future__ import annotations

@@ -8,7 +8,13 @@ from typing import Any
 import shapes
 from activities import MEMORY
 from durabletask import client, entities, task, worker
+from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.internal import orchestrator_service_pb2 as pb
+
+# The worker looks for an engine that is gone at least this often; its default is 30 seconds.
+RECONNECT = GrpcWorkerResiliencyOptions(
+    reconnect_backoff_base_seconds=0.1, reconnect_backoff_cap_seconds=1.0
+)
 
 
 class Flow(shapes.BaseFlow):
@@ -105,6 +111,7 @@ class App:
         ``filters``, ``max_activities``, ``max_workflows``, ``without`` (activities)."""
         made = worker.TaskHubGrpcWorker(
             host_address=self.address,
+            resiliency_options=RECONNECT,
             concurrency_options=worker.ConcurrencyOptions(
                 maximum_concurrent_activity_work_items=options.get("max_activities"),
                 maximum_concurrent_orchestration_work_items=options.get("max_workflows"),
