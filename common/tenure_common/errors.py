@@ -9,7 +9,8 @@
     ├── UnsupportedError      a known operation that Tenure does not do
     ├── StoreError            the database refused, failed or is not reachable (TN06: etcd)
     ├── TransportError        ports, connections, workers
-    └── OperatorError         a Kubernetes resource that cannot be followed
+    ├── OperatorError         a Kubernetes resource that cannot be followed
+    └── InjectorError         a pod, a review or a certificate of the injector
 
 The message says what happened, to what, and what to do.  The code (TN…) has a page in docs/errors/.
 The gRPC status, HTTP status and exit code that the outside sees derive from the class; texts that
@@ -260,6 +261,54 @@ class GatewayRefusedError(OperatorError):
 
     code = "TN0805"
     exit = 5
+
+
+class InjectorError(TenureError):
+    """The injector could not do its work."""
+
+    code = "TN0900"
+
+
+class BadReviewError(InjectorError):
+    """What was sent to the injector is no admission review of a pod."""
+
+    code = "TN0901"
+    grpc = "INVALID_ARGUMENT"
+    http = 400
+    exit = 2
+
+
+class BadAnnotationError(InjectorError):
+    """An annotation of a pod has a value that it cannot have."""
+
+    code = "TN0902"
+    grpc = "INVALID_ARGUMENT"
+    http = 400
+    exit = 2
+
+
+class UnsuitablePodError(InjectorError):
+    """The engine cannot run in a pod like this."""
+
+    code = "TN0903"
+    grpc = "FAILED_PRECONDITION"
+    http = 409
+    exit = 4
+
+
+class ClusterApiError(InjectorError):
+    """The Kubernetes API refused a call or cannot be reached."""
+
+    code = "TN0904"
+    grpc = "UNAVAILABLE"
+    http = 503
+    exit = 5
+
+
+class BadCertificateError(InjectorError):
+    """A certificate or key of the injector cannot be used."""
+
+    code = "TN0905"
 
 
 class StoreError(TenureError):

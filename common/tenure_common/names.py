@@ -15,6 +15,11 @@ PORT_PEERS = 50002
 PORT_GATEWAY = 8443
 PORT_WEBHOOK = 9443
 
+# Health, on PORT_HEALTH of every process in a cluster.
+PATH_LIVE = "/healthz"
+PATH_READY = "/readyz"
+PATH_METRICS = "/metrics"
+
 LOOPBACK = "127.0.0.1"
 
 # Settings: `TENURE_GRPC_PORT` for `--grpc-port`; `TENURE_CONFIG` names the file.
@@ -34,6 +39,12 @@ API_VERSION = "v1alpha1"
 CATEGORY = "tenure"
 ANNOTATION_INJECT = "tenure.dev/inject"
 ANNOTATION_APP_ID = "tenure.dev/app-id"
+ANNOTATION_INJECTED = "tenure.dev/injected"  # the injector's version, on a pod that has the engine
+ANNOTATION_DAPR_ENABLED = "dapr.io/enabled"
+LABEL_INJECT = ANNOTATION_INJECT
+LABEL_APP_ID = ANNOTATION_APP_ID  # the injector sets it, so that selectors find an app's pods
+SIDECAR_CONTAINER = "tenure"
+STORE_SECRET = "tenure-store"  # noqa: S105 - the name of a Secret in the app's namespace
 
 # Metrics of ours all begin with this.
 METRIC_PREFIX = "tenure_"

@@ -113,6 +113,7 @@ def test_family_is_in_the_number() -> None:
         "TN04": errors.StoreError,
         "TN05": errors.TransportError,
         "TN06": errors.StoreError,
+        "TN09": errors.InjectorError,
     }
     for cls in CLASSES:
         family = families.get(cls.code[:4])
