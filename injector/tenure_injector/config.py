@@ -94,8 +94,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sidecar_native: Annotated[
         bool, Meta(description="Add the engine as a native sidecar (an init container that stays).")
     ] = True
-    sidecar_store: Annotated[str, Meta(description="Store of the engines: etcd:URL.")] = (
-        "etcd:https://tenure-etcd.tenure-system.svc:2379"
+    sidecar_store: Annotated[str, Meta(description="Store of the engines: etcd://HOST:PORT.")] = (
+        "etcd://tenure-etcd.tenure-system.svc:2379"
     )
     sidecar_store_secret: Annotated[
         str, Meta(description="Secret in the pod's namespace with the store's credentials.")

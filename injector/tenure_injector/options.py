@@ -38,7 +38,7 @@ Image = Annotated[
     str, _form(r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}$", "the name of an image, at most 512 long")
 ]
 StoreUrl = Annotated[
-    str, _form(r"^(etcd:https?://|sqlite:)[^\s]{1,1000}$", "etcd:https://HOST:PORT or sqlite:PATH")
+    str, _form(r"^(etcd://|sqlite:)[^\s]{1,1000}$", "etcd://HOST:PORT or sqlite:PATH")
 ]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Delay = Annotated[int, Meta(ge=0, le=3600)]

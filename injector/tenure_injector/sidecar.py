@@ -98,7 +98,7 @@ def resolve(options: Options, config: Config, *, app_id: str) -> Sidecar:
         pull_policy=options.sidecar_image_pull_policy or config.sidecar_image_pull_policy,
         user=config.sidecar_user,
         store=store,
-        store_secret=secret if store.startswith("etcd:https:") else "",
+        store_secret=secret if store.startswith("etcd://") and "tls=false" not in store else "",
         log_level=options.log_level or config.sidecar_log_level,
         log_format=options.log_format or config.sidecar_log_format,
         ports=_ports(options),

@@ -151,7 +151,7 @@ good_marks = st.fixed_dictionaries(
         "tenure.dev/native-sidecar": st.sampled_from(["true", "false"]),
         "tenure.dev/log-level": st.just("debug"),
         "tenure.dev/health-port": st.sampled_from(["3701", "3702"]),
-        "tenure.dev/store": st.sampled_from(["sqlite:/x", "etcd:https://e:1"]),
+        "tenure.dev/store": st.sampled_from(["sqlite:/x", "etcd://e:1"]),
         "tenure.dev/typo": st.text(),
     },
 )

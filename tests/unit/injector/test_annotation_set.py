@@ -31,7 +31,7 @@ GOOD_AND_BAD: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "peers-port": ("50003", 50003, ("70000",)),
     "log-level": ("debug", "debug", ("DEBUG", "trace")),
     "log-format": ("human", "human", ("text",)),
-    "store": ("etcd:https://etcd:2379", None, ("etcd", "https://etcd", "mysql:x", "sqlite:")),
+    "store": ("etcd://etcd:2379", None, ("etcd", "https://etcd", "mysql:x", "sqlite:")),
     "store-secret": ("my.store", "my.store", ("My", "a/b", "")),
     "flavour": ("microsoft", "microsoft", ("ms",)),
     "grace-seconds": ("0", 0, ("-1", "3601", "5s")),
@@ -106,7 +106,7 @@ def test_bad_value(name: str, text: str) -> None:
             "A",
             "it must be lower-case letters, digits and dashes between them, 63 at most",
         ),
-        ("store", "x", "it must be etcd:https://HOST:PORT or sqlite:PATH"),
+        ("store", "x", "it must be etcd://HOST:PORT or sqlite:PATH"),
         ("env", "A", "'A' is not NAME=value"),
     ],
 )

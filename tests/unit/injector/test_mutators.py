@@ -21,7 +21,7 @@ from tenure_injector.policy import decide
 from tenure_injector.sidecar import Sidecar
 
 CLASSIC = msgspec.structs.replace(CONFIG, sidecar_native=False)
-INSECURE = msgspec.structs.replace(CONFIG, sidecar_store="etcd:http://etcd:2379")
+INSECURE = msgspec.structs.replace(CONFIG, sidecar_store="etcd://etcd:2379?tls=false")
 APP = {"name": "app", "image": "x"}
 OTHER = {"name": "other", "image": "y"}
 INIT = {"name": "prepare", "image": "z"}
@@ -83,7 +83,7 @@ def test_arguments_of_a_plain_pod() -> None:
     assert engine(admitted(pod()))["args"] == [
         "sidecar",
         "--app-id=orders",
-        "--store=etcd:https://tenure-etcd.tenure-system.svc:2379",
+        "--store=etcd://tenure-etcd.tenure-system.svc:2379",
         "--etcd-ca=/var/run/tenure/store/ca.crt",
         "--etcd-cert=/var/run/tenure/store/tls.crt",
         "--etcd-key=/var/run/tenure/store/tls.key",
@@ -103,7 +103,7 @@ def test_arguments_of_a_plain_pod() -> None:
         (asked(peers_port="50006"), "--peers-port=50006"),
         (asked(log_level="debug"), "--log-level=debug"),
         (asked(log_format="human"), "--log-format=human"),
-        (asked(store="etcd:https://mine:2379"), "--store=etcd:https://mine:2379"),
+        (asked(store="etcd://mine:2379"), "--store=etcd://mine:2379"),
         (asked(flavour="microsoft"), "--flavour=microsoft"),
         (asked(grace_seconds="0"), "--grace=0"),
         (asked(max_message_bytes="4096"), "--max-message-bytes=4096"),
@@ -116,7 +116,7 @@ def test_annotation_becomes_an_argument(annotations: dict[str, str], argument: s
     assert argument in engine(admitted(pod(annotations=annotations)))["args"]
 
 
-@pytest.mark.parametrize("store", ["etcd:http://etcd:2379", "sqlite:/data/tenure.db"])
+@pytest.mark.parametrize("store", ["etcd://etcd:2379?tls=false", "sqlite:/data/tenure.db"])
 def test_store_without_tls_needs_no_credentials(store: str) -> None:
     found = admitted(pod(annotations=asked(store=store)))
     assert not [word for word in engine(found)["args"] if word.startswith("--etcd")]
