@@ -178,7 +178,7 @@ class Engine:
         return bound
 
     def _pace(self) -> float:
-        """Seconds between the beginnings of two writes: more company when more is in flight.
+        """Most seconds between the beginnings of two writes: more company when more is in flight.
 
         With one workflow under way a write begins at once.  With many, the app is the bottleneck
         and a wait of milliseconds costs it nothing, while each write costs a thread wake-up and an

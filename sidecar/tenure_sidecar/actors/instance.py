@@ -65,7 +65,7 @@ _BACKOFF_MAX = 30.0
 _PACE_FLOOR = 0.02
 _PACE_FACTOR = 4.0
 _PACE_MAX = 2.0
-_PACE_CROWD = 32  # open activities from which a turn is paced before the first result is in
+_PACE_CROWD = 32  # open activities from which every turn is paced, short ones and the first too
 
 _CONTROL = (ExecutionStarted, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
@@ -387,9 +387,11 @@ class Instance:
         A stock SDK replays the whole history in each turn, so a turn per completion makes a
         fan-out quadratic.  So the next turn waits for all that is open, but no longer than a
         multiple of the time that the last turn took: that bounds replay to a share of the time,
-        and costs nothing where turns are short, nor once the last result is in.
+        and costs nothing where turns are short and few activities open, nor once the last result
+        is in.
         """
-        if self.turn_took > _PACE_FLOOR and self.state.tasks:
+        open_tasks = len(self.state.tasks)
+        if open_tasks and (self.turn_took > _PACE_FLOOR or open_tasks >= _PACE_CROWD):
             pause = min(self.turn_took * _PACE_FACTOR, _PACE_MAX)
             self.pace_until = self.host.monotonic() + pause
 

@@ -10,7 +10,9 @@ deliveries in a row): an instance is either *idle*, *ready* (its oldest op waits
 
 Three things delay a write, all of them bounded:
 
-* ``pace()`` seconds between the beginnings of two writes, while there is company to wait for;
+* ``pace()`` seconds between the beginnings of two writes, while there is company to wait for: it
+  is over when nothing has come for ``quiet`` seconds, because then whoever could send more waits
+  for this very write;
 * ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along;
 * the present turn of the event loop: ops submitted together are written together.
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 MAX_OPS = 512
 MAX_BYTES = 4 << 20
 LINGER = 0.001  # seconds
+QUIET = 0.001  # seconds
 _PAUSE_MIN = 0.05  # seconds between tries while the store takes nothing
 _PAUSE_MAX = 1.0
 
@@ -119,6 +122,7 @@ class GroupWriter:
         max_ops: ops in one write, at most.
         max_bytes: payload bytes in one write; an op that alone is larger goes alone.
         linger: seconds that an op with ``urgent=False`` waits for company.
+        quiet: seconds without an op that end a pace.
         size: bytes of an op, roughly.
     """
 
@@ -132,6 +136,7 @@ class GroupWriter:
         max_ops: int = MAX_OPS,
         max_bytes: int = MAX_BYTES,
         linger: float = LINGER,
+        quiet: float = QUIET,
         size: Callable[[Op], int] | None = None,
     ) -> None:
         self._store = store
@@ -141,6 +146,7 @@ class GroupWriter:
         self._max_ops = max_ops
         self._max_bytes = max_bytes
         self._linger = linger
+        self._quiet = quiet
         self._size = size or rough_size
         self._ready: deque[Ticket] = deque()  # the oldest op of each instance that is not writing
         self._behind: dict[str, deque[Ticket]] = {}  # its later ops; present while ready or writing
@@ -148,6 +154,7 @@ class GroupWriter:
         self._timer: Handle | None = None
         self._timer_at = 0.0
         self._begun = float("-inf")  # when the last write began
+        self._last = float("-inf")  # when the last op came
         self._pause_until = float("-inf")  # while the store takes nothing
         self._refusals = 0  # in a row
         self._task: asyncio.Task[None] | None = None
@@ -179,7 +186,7 @@ class GroupWriter:
             hold: True lets the op wait for as long as the store takes nothing.
         """
         ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent, hold=hold)
-        ticket.since = self._now()
+        ticket.since = self._last = self._now()
         self.depth += 1
         self._empty.clear()
         behind = self._behind.get(instance_id)
@@ -254,11 +261,7 @@ class GroupWriter:
         if self._task is not None or not self._ready:
             return
         now = self._now()
-        at = now
-        if not self._draining:
-            if not self._urgent:
-                at = self._ready[0].since + self._linger
-            at = max(at, self._begun + self._pace(), self._pause_until)
+        at = max(now, self._due())
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -266,9 +269,20 @@ class GroupWriter:
         self._timer_at = at
         self._timer = self._call_later(at - now, self._begin)
 
+    def _due(self) -> float:
+        """When the next write may begin, as things are."""
+        if self._draining:
+            return float("-inf")
+        paced = min(self._begun + self._pace(), self._last + self._quiet)
+        lingering = float("-inf") if self._urgent else self._ready[0].since + self._linger
+        return max(paced, lingering, self._pause_until)
+
     def _begin(self) -> None:
         self._timer = None
         if self._task is not None or not self._ready:
+            return
+        if self._due() > self._now():  # something came since
+            self._arm()
             return
         batch = self._take()
         self._begun = self._now()
