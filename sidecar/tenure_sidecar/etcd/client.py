@@ -36,6 +36,7 @@ _DELETE = Method(
     "/etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest, pb.DeleteRangeResponse, write=True
 )
 _TXN = Method("/etcdserverpb.KV/Txn", pb.TxnRequest, pb.TxnResponse, write=True)
+_READ = _TXN._replace(write=False)
 _COMPACT = Method(
     "/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.CompactionResponse, write=True
 )
@@ -149,6 +150,11 @@ class EtcdClient:
             yield found
             more, revision = found.more, revision or found.revision
             key = found.kvs[-1].key + b"\0" if found.kvs else key
+
+    async def snapshot(self, gets: Sequence[Get]) -> tuple[tuple[Range, ...], int]:
+        """The answers to several reads, all of one revision, and that.  Raises: as ``range``."""
+        result = txn_result(await self._call(_READ, txn_request(Txn((), gets))))
+        return tuple([one for one in result.results if isinstance(one, Range)]), result.revision
 
     async def txn(
         self,

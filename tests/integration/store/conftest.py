@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from integration.store.samples import Hub
+from support.etcd import Cluster, binaries
+from tenure_sidecar.etcd import EtcdClient
+from tenure_sidecar.store.etcd import EtcdStore
 from tenure_sidecar.store.memory import MemoryStore
 from tenure_sidecar.store.port import Store
 from tenure_sidecar.store.sqlite import SqliteStore, check
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", *(f"etcd-{version}" for version in binaries())])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An open, empty store; a durable one must be sound when the test is over."""
-    path = tmp_path / "tenure.db"
-    opened: Store = MemoryStore() if request.param == "memory" else SqliteStore(path)
+    kind, _, version = request.param.partition("-")
+    if kind == "etcd":
+        opened: Store = an_etcd_store(request.getfixturevalue("etcd_clusters")[version])
+    else:
+        opened = MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "tenure.db")
     await opened.open()
     yield opened
     await opened.close()
-    if request.param == "sqlite":
-        assert check(path) == []
+    if kind == "sqlite":
+        assert check(tmp_path / "tenure.db") == []
+
+
+def an_etcd_store(cluster: Cluster, *, app: str | None = None) -> EtcdStore:
+    """A handle to an app on the cluster, a new one unless named."""
+
+    def connect() -> EtcdClient:
+        return EtcdClient(cluster.urls, clock=monotonic, timeout=20.0)
+
+    return EtcdStore(connect, namespace="test", app=app or uuid.uuid4().hex)
 
 
 @pytest.fixture
