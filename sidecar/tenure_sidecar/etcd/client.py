@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 import msgspec
 
-from tenure_common.errors import EtcdOutcomeUnknownError, EtcdUnavailableError
+from tenure_common.errors import EtcdFullError, EtcdOutcomeUnknownError, EtcdUnavailableError
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
 from tenure_sidecar.etcd.faults import token_is_stale, translate
@@ -153,7 +153,15 @@ class EtcdClient:
 
     async def snapshot(self, gets: Sequence[Get]) -> tuple[tuple[Range, ...], int]:
         """The answers to several reads, all of one revision, and that.  Raises: as ``range``."""
-        result = txn_result(await self._call(_READ, txn_request(Txn((), gets))))
+        try:
+            result = txn_result(await self._call(_READ, txn_request(Txn((), gets))))
+        except EtcdFullError:  # etcd 3.5.1 takes no transaction then, not even to read
+            found: list[Range] = []
+            revision = 0
+            for get in gets:
+                found.append(await self.range(get if get.revision else get.at(revision)))
+                revision = revision or found[-1].revision
+            return tuple(found), revision
         return tuple([one for one in result.results if isinstance(one, Range)]), result.revision
 
     async def txn(

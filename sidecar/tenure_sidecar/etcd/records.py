@@ -94,6 +94,10 @@ class Get(msgspec.Struct, frozen=True):
     count_only: bool = False
     descending: bool = False
 
+    def at(self, revision: int) -> Get:
+        """The same as of ``revision``."""
+        return msgspec.structs.replace(self, revision=revision)
+
 
 class Delete(msgspec.Struct, frozen=True):
     """Delete ``key``, or all keys in [key, end)."""

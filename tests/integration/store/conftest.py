@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from integration.store.samples import Hub
 from support.etcd import Cluster, binaries
-from tenure_sidecar.etcd import EtcdClient
-from tenure_sidecar.store.etcd import EtcdStore
+from tenure_sidecar.store.etcd import Address, EtcdStore
 from tenure_sidecar.store.memory import MemoryStore
 from tenure_sidecar.store.port import Store
 from tenure_sidecar.store.sqlite import SqliteStore, check
@@ -33,13 +31,17 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         assert check(tmp_path / "tenure.db") == []
 
 
-def an_etcd_store(cluster: Cluster, *, app: str | None = None) -> EtcdStore:
-    """A handle to an app on the cluster, a new one unless named."""
-
-    def connect() -> EtcdClient:
-        return EtcdClient(cluster.urls, clock=monotonic, timeout=20.0)
-
-    return EtcdStore(connect, namespace="test", app=app or uuid.uuid4().hex)
+def an_etcd_store(
+    cluster: Cluster,
+    *,
+    app: str | None = None,
+    urls: Sequence[str] = (),
+    lease: int = 10,
+    timeout: float = 20.0,
+) -> EtcdStore:
+    """A handle to an app (a new one unless named) on the cluster, reached by ``urls`` if given."""
+    address = Address(endpoints=tuple(urls or cluster.urls), lease=lease, timeout=timeout)
+    return EtcdStore(address, namespace="test", app=app or uuid.uuid4().hex)
 
 
 @pytest.fixture

@@ -11,13 +11,15 @@
     load, head ──── reading ── one snapshot each          heads, count ── pages
     due, active ─── scans                                 watch ───────── changes
     own, claim ──── owners ─── the fence is a key's revision
+    etcd://… ────── address
 
 ``keys`` says where everything lies, ``values`` in which form.  Two laws hold everything together:
 an op is one transaction of etcd's (W1), and a turn compares the revisions of its partition's owner
 key and of its instance's head key (W2).
 """
 
+from tenure_sidecar.store.etcd.address import Address, parse
 from tenure_sidecar.store.etcd.owners import Held, Owners, Roster
 from tenure_sidecar.store.etcd.store import EtcdStore
 
-__all__ = ["EtcdStore", "Held", "Owners", "Roster"]
+__all__ = ["Address", "EtcdStore", "Held", "Owners", "Roster", "parse"]

@@ -1,4 +1,4 @@
-"""The names of keys: where everything lies under ``/tenure/<namespace>/<app>/``.
+"""The names of keys: where everything lies under ``/<prefix>/<namespace>/<app>/``.
 
 =================================  ===============================================================
 ``meta``                           layout version and partition count, written once
@@ -66,8 +66,10 @@ def _reminders(retention: bool) -> bytes:  # noqa: FBT001 - two kinds of keys
 class Keys:
     """The keys of one app.  ``partitions`` is P, known once the store is open."""
 
-    def __init__(self, namespace: str, app: str, *, partitions: int = 0) -> None:
-        self.root = b"/tenure/%s/%s/" % (escape(namespace), escape(app))
+    def __init__(
+        self, namespace: str, app: str, *, prefix: str = "tenure", partitions: int = 0
+    ) -> None:
+        self.root = b"/%s/%s/%s/" % (prefix.encode(), escape(namespace), escape(app))
         self.partitions = partitions
         self.meta = self.root + b"meta"
         self.heads = span(self.root + b"head/")

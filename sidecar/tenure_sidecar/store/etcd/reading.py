@@ -59,7 +59,7 @@ class Reader:
         for at in range(0, len(gets), READS):
             chunk = gets[at : at + READS]
             if revision:
-                chunk = [_at(get, revision) for get in chunk]
+                chunk = [get.at(revision) for get in chunk]
             answers, _ = await self.snapshot(chunk)
             found += answers
         return found
@@ -202,15 +202,3 @@ class Reader:
             return None
         value = unpack(found.kvs[0].key, found.kvs[0].value, InputValue)
         return (await self.body(instance_id, value.body, revision)).decode()
-
-
-def _at(get: Get, revision: int) -> Get:
-    return Get(
-        get.key,
-        get.end,
-        limit=get.limit,
-        revision=revision,
-        keys_only=get.keys_only,
-        count_only=get.count_only,
-        descending=get.descending,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -14,11 +15,13 @@ from tenure_common.errors import (
     BadSettingError,
     ConfigConflictError,
     EtcdCompactedError,
+    EtcdLeaseGoneError,
     StoreCorruptError,
     StoreError,
     StoreNewerError,
 )
 from tenure_sidecar.etcd import Delete, EtcdClient, Get, Put, Txn, absent, range_of, unchanged
+from tenure_sidecar.store.etcd.address import Address
 from tenure_sidecar.store.etcd.barrier import Barrier
 from tenure_sidecar.store.etcd.cells import Cells
 from tenure_sidecar.store.etcd.changes import changes, cursor_of, follow
@@ -50,17 +53,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OWN_TTL = 300  # seconds: nobody waits for it to end
+_BEYOND = 5  # seconds to wait for a dead owner's lease, beyond its length
 _REREADS = 3  # when compaction overtakes a read
 
 _log = structlog.get_logger(__name__)
 
 
 class EtcdStore:
-    """A store under ``/tenure/<namespace>/<app>/`` of an etcd cluster; implements ``Store``.
+    """A store under ``/<prefix>/<namespace>/<app>/`` of a cluster; implements ``Store``.
 
     Args:
-        connect: makes the client; called when the store is opened, and again after it was closed.
+        address: the cluster, and the prefix.
         namespace: of the app.
         app: its id.
         partitions: P of a new app, 64 unless given; of an existing one it must be what that was
@@ -75,7 +78,7 @@ class EtcdStore:
 
     def __init__(  # noqa: PLR0913 - one call site, by name
         self,
-        connect: Callable[[], EtcdClient],
+        address: Address,
         *,
         namespace: str,
         app: str,
@@ -89,18 +92,26 @@ class EtcdStore:
         self.partitions = partitions or 0  # known when open
         self.handle = f"{nonce():016x}"  # names this process in what it writes
         self._wanted = partitions
-        self._connect = connect
-        self._keys = Keys(namespace, app)
+        self._address = address
+        self._keys = Keys(namespace, app, prefix=address.prefix)
         self._clock = clock
         self._nonce = nonce
         self._lease: Lease | None = None
+        self._leases: set[int] = set()  # every one that this handle had
         self._opened = False
 
     # --- life -------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """See ``Store.open``; also ConfigConflictError when ``partitions`` is another number."""
-        self.client = self._connect()
+        address = self._address
+        self.client = EtcdClient(
+            address.endpoints,
+            clock=self._clock,
+            tls=address.tls,
+            user=address.user,
+            timeout=address.timeout,
+        )
         keys, cells = self._keys, Cells()
         try:
             self.partitions = keys.partitions = await self._prepare()
@@ -109,11 +120,11 @@ class EtcdStore:
             raise
         site = Site(keys, cells, self.handle, self._nonce)
         self._reader = Reader(self.client, keys, cells)
-        self._barrier = Barrier(self.client, keys, self.handle)
-        self._writer = Writer(self.client, site, self._reader, self._barrier, clock=self._clock)
+        self.barrier = Barrier(self.client, keys, self.handle)
+        self._writer = Writer(self.client, site, self._reader, self.barrier, clock=self._clock)
         self._lister = Lister(self.client, keys, self._reader)
         self._scanner = Scanner(self.client, keys, self._reader)
-        self.owners = Owners(self.client, keys)
+        self.owners = Owners(self.client, keys, clock=self._clock)
         self._opened = True
 
     async def _prepare(self) -> int:
@@ -151,7 +162,7 @@ class EtcdStore:
             return
         self._opened = False
         try:
-            await self._barrier.drop()
+            await self.barrier.drop()
             if self._lease is not None:
                 await self._lease.stop()
                 await self.client.revoke(self._lease.id)
@@ -170,7 +181,7 @@ class EtcdStore:
 
     async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read, with nothing of this handle still under way that may change the answer."""
-        await self._barrier.settle()
+        await self.barrier.settle()
         for _ in range(_REREADS):
             try:
                 return await read()
@@ -262,13 +273,49 @@ class EtcdStore:
         return follow(self.client, self._keys, self._reader, cursor)
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
-        """See ``Store.own``: for a process that shares its app with nobody.  Several processes
-        ``claim``."""
-        if self._lease is None or not self._lease.alive():
-            self._lease = await self.client.lease(OWN_TTL)
-        fences = await self.owners.seize(partitions, owner.encode(), lease=self._lease.id)
+        """See ``Store.own``: for a process that shares its app with nobody; several ``claim``.
+
+        Waits for the lease of a process that died.  Raises: StoreLockedError, when another one is
+        alive.
+        """
+        try:
+            fences = await self._take(partitions, owner, await self._session())
+        except EtcdLeaseGoneError:  # etcd knew that sooner than we did
+            fences = await self._take(partitions, owner, await self._session(anew=True))
         await self.recover(partitions)
         return fences
+
+    async def _take(self, partitions: Sequence[int], owner: str, lease: Lease) -> list[Fence]:
+        patience = self._address.lease + _BEYOND
+        return await self.owners.take(
+            partitions, owner.encode(), lease=lease.id, ours=self._leases, patience=patience
+        )
+
+    async def _session(self, *, anew: bool = False) -> Lease:
+        """The lease that ownership hangs on, while it is alive; else another one."""
+        lease = self._lease
+        if lease is not None and lease.alive() and not anew:
+            return lease
+        if lease is not None:
+            await lease.stop()
+        self._lease = await self.client.lease(self._address.lease)
+        self._leases.add(self._lease.id)
+        return self._lease
+
+    async def lost(self) -> None:
+        """See ``Store.lost``: the lease has ended, or somebody changed an owner key."""
+        lease = self._lease
+        if lease is None:
+            return
+        waits = [asyncio.ensure_future(one) for one in (lease.lost.wait(), self.owners.changed())]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def claim(
         self, partitions: dict[int, int], value: bytes, *, lease: int
