@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from tenure_common.errors import EtcdUnavailableError, OutcomeUnknownError
 from tenure_sidecar.etcd import Compare, EtcdClient, unchanged
 
 if TYPE_CHECKING:
@@ -46,12 +47,19 @@ class Barrier:
         self._doubt = True
 
     async def settle(self) -> None:
-        """After a doubt: shut out what was sent before.  Raises: StoreError, and the doubt stays."""
+        """After a doubt: shut out what was sent before.
+
+        Raises: StoreError, and the doubt stays; never OutcomeUnknownError, since whoever waits for
+        this has not begun.
+        """
         if not self._doubt:
             return
-        lease = await self._client.lease_grant(_LIFE)
-        # The outcome of this put may be unknown in turn; then it is put again, at a later revision.
-        self._revision = await self._client.put(self._key, b"", lease=lease.id)
+        try:
+            lease = await self._client.lease_grant(_LIFE)
+            self._revision = await self._client.put(self._key, b"", lease=lease.id)
+        except OutcomeUnknownError as error:  # it is put again, at a later revision
+            message = f"what an earlier write became is not known yet; try again: {error.message}"
+            raise EtcdUnavailableError(message) from error
         self._doubt = False
         self.raised += 1
         _log.info("requests without an answer are shut out now", handle=self._key.decode())
