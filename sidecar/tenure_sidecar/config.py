@@ -19,9 +19,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")] = "app"
     namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
-    store: Annotated[str, Meta(description="Where workflows are kept: sqlite:PATH.")] = (
-        "sqlite:.tenure/tenure.db"
-    )
+    store: Annotated[
+        str, Meta(description="Where workflows are kept: sqlite:PATH or etcd://HOST:PORT,….")
+    ] = "sqlite:.tenure/tenure.db"
+    etcd_ca: Annotated[
+        str, Meta(description="File with the certificates that etcd's own are checked against.")
+    ] = ""
+    etcd_cert: Annotated[str, Meta(description="File with our certificate for etcd.")] = ""
+    etcd_key: Annotated[str, Meta(description="File with that certificate's key.")] = ""
+    etcd_user: Annotated[str, Meta(description="Who to log in to etcd as.")] = ""
+    etcd_password: Annotated[
+        str, Meta(description="The user's password; better given as a variable.")
+    ] = ""
     host: Annotated[str, Meta(description="Loopback address to listen on.")] = names.LOOPBACK
     grpc_port: Annotated[
         int, Meta(ge=0, le=65535, description="gRPC port for Dapr SDKs; 0 = any free one.")

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,16 +53,31 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
-def open_store(url: str, *, partitions: int) -> Store:
-    """The store that ``url`` names (``sqlite:PATH``).  Raises: BadSettingError."""
-    kind, _, rest = url.partition(":")
+def open_store(config: Config) -> Store:
+    """The store that the settings name.  Raises: BadSettingError."""
+    kind, _, rest = config.store.partition(":")
     if kind == "sqlite" and rest:
         from tenure_sidecar.store.sqlite import SqliteStore  # noqa: PLC0415 - one store is enough
 
         path = Path(rest)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(path, partitions=partitions)
-    message = f"--store '{url}' is not a store: write sqlite:PATH"
+        return SqliteStore(path, partitions=config.partitions)
+    if kind == "etcd":
+        from tenure_sidecar.etcd import Tls, User  # noqa: PLC0415
+        from tenure_sidecar.store.etcd import EtcdStore, parse  # noqa: PLC0415
+
+        if config.etcd_password and not config.etcd_user:
+            message = "--etcd-password is given without --etcd-user: say whose it is"
+            raise BadSettingError(message)
+        address = parse(
+            config.store,
+            tls=Tls(config.etcd_ca, config.etcd_cert, config.etcd_key),
+            user=User(config.etcd_user, config.etcd_password) if config.etcd_user else None,
+        )
+        return EtcdStore(
+            address, namespace=config.namespace, app=config.app_id, partitions=config.partitions
+        )
+    message = f"--store '{config.store}' is not a store: write sqlite:PATH or etcd://HOST:PORT,…"
     raise BadSettingError(message)
 
 
@@ -72,7 +88,7 @@ class Engine:
         self.config = config
         self._kept = config.kept  # a bad setting is told before anything is made
         self.ids = SystemIds()
-        self.store = open_store(config.store, partitions=config.partitions)
+        self.store = open_store(config)
         self.codecs: dict[str, Codec] = {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),
@@ -108,7 +124,7 @@ class Engine:
             clock=wall_ns,
             limits=Limits(),
             app_id=config.app_id,
-            name=f"{config.app_id}/{os.getpid()}",
+            name=f"{socket.gethostname()}/{os.getpid()}",
             retention=self._kept,
         )
         self.host.work = self.dispatcher

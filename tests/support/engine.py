@@ -54,10 +54,13 @@ class EngineFailedError(AssertionError):
 
 
 class EngineProcess:
-    """``tenure dev`` on one database and one set of ports."""
+    """``tenure dev`` on one store (a database in ``folder`` unless given) and one set of ports."""
 
-    def __init__(self, folder: Path, *, args: Sequence[str] = (), app_id: str = "test") -> None:
+    def __init__(
+        self, folder: Path, *, args: Sequence[str] = (), app_id: str = "test", store: str = ""
+    ) -> None:
         self.folder = folder
+        self._store = store
         self.database = folder / "tenure.db"
         self.grpc_port, self.taskhub_port, self.http_port = free_ports(3)
         self.log = folder / "engine.log"
@@ -95,7 +98,7 @@ class EngineProcess:
             "tenure_sidecar",
             "dev",
             f"--app-id={self.app_id}",
-            f"--store=sqlite:{self.database}",
+            f"--store={self._store or f'sqlite:{self.database}'}",
             f"--grpc-port={self.grpc_port}",
             f"--taskhub-port={self.taskhub_port}",
             f"--http-port={self.http_port}",

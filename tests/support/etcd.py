@@ -100,7 +100,7 @@ class Member:
         self.client_port, self.peer_port, self.metrics_port = ports
         self.process: subprocess.Popen[bytes] | None = None
         self._binary = binary
-        self._arguments: list[str] = []
+        self.arguments: list[str] = []
 
     @property
     def peer_url(self) -> str:
@@ -108,10 +108,10 @@ class Member:
 
     def start(self, arguments: Sequence[str] = ()) -> None:
         """Start, or start again on the same data."""
-        self._arguments = list(arguments) or self._arguments
+        self.arguments = list(arguments) or self.arguments
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._binary, *self._arguments], stdout=log, stderr=log, cwd=self.folder
+                [self._binary, *self.arguments], stdout=log, stderr=log, cwd=self.folder
             )
 
     def kill(self) -> None:

@@ -71,7 +71,7 @@ async def test_it_is_not_ready_while_a_background_loop_fails(
 
 async def test_every_background_loop_is_watched(engine: Engine) -> None:
     watched = {*engine.loops.failures, *engine.host.loops.failures}
-    assert watched == {"dispatch sweep", "bulk jobs", "retention", "reminders"}
+    assert watched == {"dispatch sweep", "bulk jobs", "retention", "reminders", "ownership"}
 
 
 async def test_a_failed_start_can_be_stopped_and_leaves_the_store_free(
@@ -89,4 +89,4 @@ async def test_a_failed_start_can_be_stopped_and_leaves_the_store_free(
 @pytest.mark.parametrize("url", ["", "sqlite", "sqlite:", "redis:6379"])
 def test_an_unknown_store_is_refused(url: str) -> None:
     with pytest.raises(BadSettingError, match="sqlite:PATH"):
-        open_store(url, partitions=1)
+        open_store(Config(store=url))

@@ -25,6 +25,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.actors.instance import Ack, Entry, Instance, backoff
 from tenure_sidecar.actors.loops import Loops
+from tenure_sidecar.actors.ownership import Ownership
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.timers import armed, fired
 from tenure_sidecar.actors.waiters import Waiters
@@ -59,7 +60,6 @@ _IDLE_KEPT = 512  # idle instances kept in memory
 _IDLE_BYTES = 1 << 20  # an idle instance with a longer history is not kept
 _RESIDENT_MAX = 20_000  # more runnable instances than this wait in the store, by id
 _LOADS_MAX = 32  # loads at a time
-_ACTIVE_PAGE = 1_000
 _REFRESH = 0.05  # seconds until an instance looks again for what it may have missed
 _KEEP = Retention()
 _RELOAD_MIN = 3  # failures counted against an instance whose store failed: sets the first back-off
@@ -100,7 +100,7 @@ class Host:
         self._writer = writer
         self._loop = asyncio.get_running_loop()
         self.monotonic = self._loop.time
-        self._fences: dict[int, Fence] = {}
+        self._owned = Ownership(store, name, wake=self.wake, reload=self._reload)
         self._residents: dict[str, Instance] = {}
         self._idle: OrderedDict[str, Instance] = OrderedDict()
         self._loading: dict[str, list[Reached]] = {}
@@ -117,11 +117,10 @@ class Host:
 
     async def start(self) -> None:
         """Take the partitions and resume what was under way."""
-        partitions = range(self.store.partitions)
-        for fence in await self.store.own(partitions, self.name):
-            self._fences[fence.partition] = fence
-        self.loops.spawn("resume", self._resume())
+        await self._owned.take()
+        self.loops.spawn("resume", self._owned.resume())
         self.loops.start("reminders", self.reminders.run)
+        self.loops.start("ownership", self._owned.keep)
 
     async def stop(self) -> None:
         """Stop taking work, finish the writes under way, give the partitions back."""
@@ -133,7 +132,7 @@ class Host:
         for instance in tuple(self._residents.values()):
             instance.closed = True
         self._residents.clear()
-        await self.store.release(tuple(self._fences.values()))
+        await self._owned.give_back()
 
     def abort(self) -> None:
         """Stop at once, as a crash would: nothing more is written, nobody is told."""
@@ -142,25 +141,11 @@ class Host:
         for instance in tuple(self._residents.values()):
             instance.closed = True
 
-    async def _resume(self) -> None:
-        """Wake every instance that had work when its last owner went away."""
-        after: str | None = None
-        resumed = 0
-        while True:
-            try:
-                page = await self.store.active(tuple(self._fences), after=after, limit=_ACTIVE_PAGE)
-            except Exception as error:  # noqa: BLE001 - whatever it was, they must be resumed
-                _log.warning("reading active instances failed", error=str(error))
-                await asyncio.sleep(1.0)
-                continue
-            for instance_id in page:
-                self.wake(instance_id)
-            resumed += len(page)
-            if len(page) < _ACTIVE_PAGE:
-                break
-            after = page[-1]
-        if resumed:
-            _log.info("resumed instances", count=resumed)
+    def _reload(self) -> None:
+        """Everything in memory is of an ownership that is over: read the truth back."""
+        for instance in tuple(self._residents.values()):
+            self.drop(instance, NotOwnerError(f"'{instance.id}': its partition was lost a while"))
+        self.reminders.look_again()
 
     # --- reaching instances -------------------------------------------------------------------
 
@@ -293,7 +278,7 @@ class Host:
             self,
             State.fold(head, loaded.history),
             version=loaded.version,
-            fence=self._fences[partition_of(head.instance_id, self.store.partitions)],
+            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
             inbox=loaded.inbox,
             input=loaded.input,
         )
@@ -316,7 +301,7 @@ class Host:
             self,
             State.fold(head, ()),
             version=created.version,
-            fence=self._fences[partition_of(head.instance_id, self.store.partitions)],
+            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
             inbox=(creation.item,),
             input=given,
         )
@@ -571,7 +556,7 @@ class Host:
 
     def fences(self) -> Sequence[Fence]:
         """What this process owns."""
-        return tuple(self._fences.values())
+        return tuple(self._owned)
 
 
 def _ignore(_due: int) -> None:

@@ -54,6 +54,7 @@ class Reminders:
         self._horizon = 0  # every timer due before it was read: it is in the heap or was fired
         self._reading = 0  # the horizon after the read under way
         self._changed = asyncio.Event()
+        self._anew = False  # somebody else may have set timers in what is read
 
     @property
     def waiting(self) -> int:
@@ -70,6 +71,11 @@ class Reminders:
             if timer.due < horizon and timer.kind != RETENTION:
                 self._push(timer)
 
+    def look_again(self) -> None:
+        """Read the whole window anew: other owners may have set timers in it."""
+        self._anew = True
+        self._changed.set()
+
     def _push(self, timer: Timer) -> None:
         key = (timer.due, timer.instance_id, timer.timer_id)
         if key in self._known:
@@ -84,6 +90,8 @@ class Reminders:
         """Fire timers until cancelled."""
         while True:
             now = self._clock()
+            if self._anew:
+                self._anew, self._horizon = False, 0
             try:
                 if now + WINDOW * NANOS // 2 >= self._horizon:
                     await self._extend(now)

@@ -5,6 +5,7 @@
 
 ========================================  ==========================================================
 ``await client.range(Get(key, end))``     keys of [key, end), one snapshot; ``revision=`` pins one
+``await client.snapshot(gets)``           several reads, all of one revision
 ``await client.get(key)``                 one ``KeyValue``, or None
 ``async for page in client.scan(a, b)``   a large range in pages, all of one revision
 ``await client.txn(compare, success)``    a transaction: ``absent(key)``, ``present(key)``,
@@ -39,6 +40,7 @@ from tenure_sidecar.etcd.records import (
     Get,
     KeyValue,
     Op,
+    Part,
     Put,
     Range,
     Txn,
@@ -46,7 +48,10 @@ from tenure_sidecar.etcd.records import (
     absent,
     prefix_end,
     present,
+    range_of,
+    txn_of,
     unchanged,
+    untouched,
     value_is,
 )
 from tenure_sidecar.etcd.watch import Batch, Event, Watch
@@ -61,6 +66,7 @@ __all__ = [
     "KeyValue",
     "Lease",
     "Op",
+    "Part",
     "Put",
     "Range",
     "Status",
@@ -73,6 +79,9 @@ __all__ = [
     "absent",
     "prefix_end",
     "present",
+    "range_of",
+    "txn_of",
     "unchanged",
+    "untouched",
     "value_is",
 ]

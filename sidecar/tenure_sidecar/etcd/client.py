@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 import msgspec
 
-from tenure_common.errors import EtcdOutcomeUnknownError, EtcdUnavailableError
+from tenure_common.errors import EtcdFullError, EtcdOutcomeUnknownError, EtcdUnavailableError
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
 from tenure_sidecar.etcd.faults import token_is_stale, translate
@@ -36,6 +36,7 @@ _DELETE = Method(
     "/etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest, pb.DeleteRangeResponse, write=True
 )
 _TXN = Method("/etcdserverpb.KV/Txn", pb.TxnRequest, pb.TxnResponse, write=True)
+_READ = _TXN._replace(write=False)
 _COMPACT = Method(
     "/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.CompactionResponse, write=True
 )
@@ -149,6 +150,19 @@ class EtcdClient:
             yield found
             more, revision = found.more, revision or found.revision
             key = found.kvs[-1].key + b"\0" if found.kvs else key
+
+    async def snapshot(self, gets: Sequence[Get]) -> tuple[tuple[Range, ...], int]:
+        """The answers to several reads, all of one revision, and that.  Raises: as ``range``."""
+        try:
+            result = txn_result(await self._call(_READ, txn_request(Txn((), gets))))
+        except EtcdFullError:  # etcd 3.5.1 takes no transaction then, not even to read
+            found: list[Range] = []
+            revision = 0
+            for get in gets:
+                found.append(await self.range(get if get.revision else get.at(revision)))
+                revision = revision or found[-1].revision
+            return tuple(found), revision
+        return tuple([one for one in result.results if isinstance(one, Range)]), result.revision
 
     async def txn(
         self,

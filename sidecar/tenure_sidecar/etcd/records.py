@@ -51,17 +51,35 @@ class TxnResult(msgspec.Struct, frozen=True):
 
     succeeded: bool
     revision: int
-    results: tuple[Range | TxnResult | int | None, ...]
+    results: tuple[Part, ...]
+
+
+Part = Range | TxnResult | int | None
+
+
+def range_of(part: Part) -> Range:
+    """The answer to a ``Get``.  Raises: TypeError, when it is to something else."""
+    if not isinstance(part, Range):
+        raise TypeError(part)
+    return part
+
+
+def txn_of(part: Part) -> TxnResult:
+    """The answer to a ``Txn``.  Raises: TypeError, when it is to something else."""
+    if not isinstance(part, TxnResult):
+        raise TypeError(part)
+    return part
 
 
 # --- ops and comparisons --------------------------------------------------------------------------
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write a key; with a ``lease``, it goes when the lease does."""
+    """Write a key; with a ``lease``, it goes when the lease does.  ``value`` None leaves the value
+    of a key that must exist, and changes only its lease."""
 
     key: bytes
-    value: bytes
+    value: bytes | None
     lease: int = 0
 
 
@@ -76,6 +94,10 @@ class Get(msgspec.Struct, frozen=True):
     count_only: bool = False
     descending: bool = False
 
+    def at(self, revision: int) -> Get:
+        """The same as of ``revision``."""
+        return msgspec.structs.replace(self, revision=revision)
+
 
 class Delete(msgspec.Struct, frozen=True):
     """Delete ``key``, or all keys in [key, end)."""
@@ -85,7 +107,7 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Compare(msgspec.Struct, frozen=True):
-    """A condition on a key; made by ``absent``, ``present``, ``unchanged`` and ``value_is``."""
+    """A condition on a key; made by the functions below."""
 
     key: bytes
     target: pb.Compare.CompareTarget
@@ -118,6 +140,11 @@ def present(key: bytes) -> Compare:
 def unchanged(key: bytes, mod_revision: int) -> Compare:
     """The key's last write was that of ``mod_revision`` (0 = there is no such key)."""
     return Compare(key, pb.Compare.MOD, pb.Compare.EQUAL, mod_revision)
+
+
+def untouched(key: bytes, end: bytes, *, since: int) -> Compare:
+    """No key in [key, end) was written after revision ``since``.  Deletions are not noticed."""
+    return Compare(key, pb.Compare.MOD, pb.Compare.LESS, since + 1, end)
 
 
 def value_is(key: bytes, value: bytes) -> Compare:
@@ -176,7 +203,11 @@ def _fill_txn(request: pb.TxnRequest, txn: Txn) -> None:
             slot = branch.add()
             if isinstance(op, Put):
                 put = slot.request_put
-                put.key, put.value, put.lease = op.key, op.value, op.lease
+                put.key, put.lease = op.key, op.lease
+                if op.value is None:
+                    put.ignore_value = True
+                else:
+                    put.value = op.value
             elif isinstance(op, Txn):
                 slot.request_txn.SetInParent()
                 _fill_txn(slot.request_txn, op)
@@ -204,7 +235,7 @@ def txn_result(response: pb.TxnResponse) -> TxnResult:
     return TxnResult(response.succeeded, response.header.revision, results)
 
 
-def _results(responses: Iterable[pb.ResponseOp]) -> Iterable[Range | TxnResult | int | None]:
+def _results(responses: Iterable[pb.ResponseOp]) -> Iterable[Part]:
     for response in responses:
         kind = response.WhichOneof("response")
         if kind == "response_range":

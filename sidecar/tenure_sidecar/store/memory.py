@@ -399,6 +399,10 @@ class MemoryStore:
             fences.append(Fence(partition, token))
         return fences
 
+    async def lost(self) -> None:
+        """See ``Store.lost``: it does not happen."""
+        await asyncio.Event().wait()
+
     async def release(self, fences: Sequence[Fence]) -> None:
         """See ``Store.release``."""
         for fence in fences:

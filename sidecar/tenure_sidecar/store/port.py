@@ -316,6 +316,11 @@ class Store(Protocol):
         """Take the partitions; each fence is larger than any before it."""
         ...
 
+    async def lost(self) -> None:
+        """Return when what ``own`` took may be another's by now: own it again, and reload what was
+        in memory.  Never returns where nobody else can take it."""
+        ...
+
     async def release(self, fences: Sequence[Fence]) -> None:
         """Give partitions back; a fence that is no longer current is left alone."""
         ...

@@ -160,7 +160,7 @@ async def test_a_server_that_was_killed_has_kept_what_it_acknowledged(
         (member,) = cluster.members
         member.kill()
         member.start()
-        found = await client.get(prefix)
+        found = await readable(client, prefix)
         assert found is not None
         assert found.mod_revision == revision
         assert (await anext(watch)).revision == revision

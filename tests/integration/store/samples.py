@@ -189,6 +189,10 @@ class Hub:
         assert isinstance(result, Committed | Conflict)
         return result
 
+    async def commit_blind(self, instance_id: str, **fields: Any) -> Result:
+        """Commit a turn without reading anything before."""
+        return await self.one(self.commit_of(a_turn(instance_id, **fields)))
+
     async def running(self, *instance_ids: str, **fields: Any) -> None:
         """Create instances and commit their first turn, which takes the start."""
         for instance_id in instance_ids:

@@ -152,6 +152,10 @@ class SqliteStore:
         """See ``Store.own``."""
         return await self._change(lambda: self._writer.own(partitions, owner))
 
+    async def lost(self) -> None:
+        """See ``Store.lost``: it does not happen."""
+        await asyncio.Event().wait()
+
     async def release(self, fences: Sequence[Fence]) -> None:
         """See ``Store.release``."""
         await self._change(lambda: self._writer.release(fences))

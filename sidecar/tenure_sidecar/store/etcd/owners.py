@@ -1,0 +1,252 @@
+"""Ownership of partitions: keys with leases, and nothing that has to be believed.
+
+``owners/<p>`` names the owner; its mod revision is the fence, which every commit compares.  Taking
+a partition is a comparison of the revision that was seen and a put, so of several who try at once
+one succeeds, and whoever held the partition before is shut out by the same write.  A key goes with
+its lease; that tells others when to try, and is never what makes it safe.
+
+Who should own what is decided elsewhere (``actors``).  This is the narrow surface for it: ``claim``,
+``release``, ``announce``, and the two ranges of keys to list and watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from tenure_common.errors import OutcomeUnknownError, StoreLockedError
+from tenure_sidecar.etcd import Delete, Get, Put, Txn, TxnResult, unchanged
+from tenure_sidecar.store.port import Fence
+
+if TYPE_CHECKING:
+    from tenure_sidecar.etcd import EtcdClient, Watch
+    from tenure_sidecar.store.etcd.keys import Keys
+
+_AT_ONCE = 60
+
+_log = structlog.get_logger(__name__)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A key of ``owners`` or ``members``: what it says, its revision, its lease."""
+
+    value: bytes
+    revision: int
+    lease: int
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """Everything in ``owners`` and ``members`` as of ``revision``: watch from the next one on."""
+
+    owners: Mapping[int, Held]
+    members: Mapping[str, Held]
+    revision: int
+
+
+class Owners:
+    """Owner and member keys of one app."""
+
+    def __init__(self, client: EtcdClient, keys: Keys, *, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._keys = keys
+        self._clock = clock
+        self._tokens: dict[int, int] = {}  # of what ``take`` took last
+
+    async def roster(self) -> Roster:
+        """Who is there and who owns what, in one snapshot.  Raises: StoreError."""
+        (owners, members), revision = await self._client.snapshot(
+            (Get(*self._keys.owners), Get(*self._keys.members))
+        )
+        return Roster(
+            {
+                int(self._keys.last(kv.key, self._keys.owners)): Held(
+                    kv.value, kv.mod_revision, kv.lease
+                )
+                for kv in owners.kvs
+            },
+            {
+                self._keys.last(kv.key, self._keys.members): Held(
+                    kv.value, kv.mod_revision, kv.lease
+                )
+                for kv in members.kvs
+            },
+            revision,
+        )
+
+    def watch_owners(self, *, revision: int = 0) -> Watch:
+        """Changes of owner keys from ``revision`` on; ``partition_of`` reads the keys."""
+        return self._client.watch(*self._keys.owners, revision=revision)
+
+    def watch_members(self, *, revision: int = 0) -> Watch:
+        """Changes of member keys from ``revision`` on; ``name_of`` reads the keys."""
+        return self._client.watch(*self._keys.members, revision=revision)
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of an owner key."""
+        return int(self._keys.last(key, self._keys.owners))
+
+    def name_of(self, key: bytes) -> str:
+        """The name of a member key."""
+        return self._keys.last(key, self._keys.members)
+
+    async def announce(self, name: str, value: bytes, *, lease: int) -> int:
+        """Say that ``name`` is there, while ``lease`` lives; the key's new revision.
+
+        Raises: StoreError.
+        """
+        return await self._client.put(self._keys.member(name), value, lease=lease)
+
+    async def retire(self, name: str) -> None:
+        """Say that ``name`` is not there any more.  Raises: StoreError."""
+        await self._client.delete(self._keys.member(name))
+
+    async def take(
+        self,
+        partitions: Sequence[int],
+        value: bytes,
+        *,
+        lease: int,
+        ours: Collection[int],
+        patience: float,
+    ) -> list[Fence]:
+        """Take all of the partitions, or none; for the one process of an app.
+
+        Owner keys of ``ours`` (leases) are replaced.  Those of others are waited for: whoever died
+        lets go when its lease ends.
+
+        Args:
+            partitions: which; several processes that want the same ones name them in one order.
+            value: what the keys shall say.
+            lease: what they shall live as long as.
+            ours: leases that this process has or had.
+            patience: seconds to wait for others.
+
+        Raises: StoreLockedError, when others are still there; StoreError.
+        """
+        wanted = list(dict.fromkeys(partitions))
+        tokens: dict[int, int] = {}
+        until = self._clock() + patience
+        while len(tokens) < len(wanted):
+            chunk = wanted[len(tokens) : len(tokens) + _AT_ONCE]
+            roster = await self.roster()
+            there = {one: roster.owners[one] for one in chunk if one in roster.owners}
+            others = [held for held in there.values() if held.lease not in ours]
+            if others:
+                await self._others_go(others[0], roster.revision, until)
+                continue
+            keys = {one: self._keys.owner(one) for one in chunk}
+            seen = {one: there[one].revision if one in there else 0 for one in chunk}
+            # All or none, so that of two processes that begin at once one has everything: the
+            # other holds nothing of what comes later in the order.
+            try:
+                result = await self._client.txn(
+                    [unchanged(keys[one], seen[one]) for one in chunk],
+                    [Put(keys[one], value, lease) for one in chunk],
+                )
+            except OutcomeUnknownError:  # the next roster shows it
+                continue
+            if result.succeeded:
+                tokens.update(dict.fromkeys(chunk, result.revision))
+        self._tokens = tokens
+        return [Fence(partition, tokens[partition]) for partition in partitions]
+
+    async def changed(self) -> None:
+        """Return when a key that ``take`` wrote is not as it wrote it.  Raises: StoreError."""
+        tokens = self._tokens
+        watch = self.watch_owners(revision=min(tokens.values(), default=0))
+        try:
+            async for batch in watch:
+                if batch.gap:
+                    return
+                for event in batch.events:
+                    mine = tokens.get(self.partition_of(event.kv.key))
+                    if mine is not None and event.kv.mod_revision > mine:
+                        return
+        finally:
+            watch.close()
+
+    async def _others_go(self, held: Held, revision: int, until: float) -> None:
+        """Wait until an owner key changes after ``revision``.  Raises: StoreLockedError."""
+        owner = held.value.decode(errors="replace")
+        _log.info("another process owns this app, waiting for its lease to end", owner=owner)
+        watch = self.watch_owners(revision=revision + 1)
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock())):
+                await anext(watch)
+        except TimeoutError:
+            message = (
+                f"this app is owned by another process ('{owner}', etcd lease {held.lease:x}), "
+                "which is alive; stop it, or use another --app-id, --namespace or prefix"
+            )
+            raise StoreLockedError(message) from None
+        finally:
+            watch.close()
+
+    async def claim(
+        self, partitions: Mapping[int, int], value: bytes, *, lease: int
+    ) -> dict[int, Fence | None]:
+        """Take partitions, each only if its owner key is still at the given revision (0 = there is
+        none); None for those that were not.
+
+        An unknown outcome is resolved here by reading.  Raises: StoreError (then some of them may
+        be taken, under ``lease``), EtcdLeaseGoneError.
+        """
+        fences: dict[int, Fence | None] = {}
+        wanted = list(partitions.items())
+        for at in range(0, len(wanted), _AT_ONCE):
+            chunk = wanted[at : at + _AT_ONCE]
+            ops = [
+                Txn(
+                    (unchanged(self._keys.owner(partition), seen),),
+                    (Put(self._keys.owner(partition), value, lease),),
+                )
+                for partition, seen in chunk
+            ]
+            try:
+                result = await self._client.txn((), ops)
+            except OutcomeUnknownError:
+                fences |= await self._mine(dict(chunk), value, lease)
+                continue
+            for (partition, _), one in zip(chunk, result.results, strict=True):
+                taken = isinstance(one, TxnResult) and one.succeeded
+                fences[partition] = Fence(partition, result.revision) if taken else None
+        return fences
+
+    async def _mine(
+        self, chunk: Mapping[int, int], value: bytes, lease: int
+    ) -> dict[int, Fence | None]:
+        """Which of the partitions a claim without an answer has taken.
+
+        One that arrives later still takes them, for the same owner: a claim that names the same
+        revision again fails then, and the next roster shows it.
+        """
+        ops = [Get(self._keys.owner(partition)) for partition in chunk]
+        answers, _ = await self._client.snapshot(ops)
+        found: dict[int, Fence | None] = {}
+        for (partition, seen), answer in zip(chunk.items(), answers, strict=True):
+            kv = answer.kvs[0] if answer.kvs else None
+            mine = kv is not None and (kv.value, kv.lease) == (value, lease)
+            taken = kv is not None and mine and kv.mod_revision != seen
+            found[partition] = Fence(partition, kv.mod_revision) if kv and taken else None
+        return found
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        """Give partitions back; those that another owner has by now are left alone.
+
+        Raises: StoreError.
+        """
+        for at in range(0, len(fences), _AT_ONCE):
+            await self._client.txn(
+                (),
+                [
+                    Txn(
+                        (unchanged(self._keys.owner(fence.partition), fence.token),),
+                        (Delete(self._keys.owner(fence.partition)),),
+                    )
+                    for fence in {one.partition: one for one in fences[at : at + _AT_ONCE]}.values()
+                ],
+            )
