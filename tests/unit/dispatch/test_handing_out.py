@@ -105,6 +105,21 @@ async def test_the_least_loaded_worker_is_taken() -> None:
     assert len(first.turns) == 3
 
 
+@in_virtual_time
+async def test_a_worker_that_has_answered_nothing_gets_a_first_turn_and_no_more() -> None:
+    """Code that dies as it starts must not draw in all the work again and again."""
+    one = await engine()
+    proven = HandWorker(one.dispatcher)
+    await one.begin("flow", instance_id="first")
+    proven.answer(proven.turns.popleft())
+    new = HandWorker(one.dispatcher)
+    await begin(one, 10)
+    assert (len(new.turns), len(proven.turns)) == (1, 9)
+    new.answer(new.turns.popleft(), done())
+    await begin(one, 8, "more")
+    assert (len(new.turns), len(proven.turns)) == (8, 9)
+
+
 # --- fairness -------------------------------------------------------------------------------------
 
 

@@ -195,6 +195,7 @@ async def test_the_workflows_other_activities_go_on() -> None:
     worker = HandWorker(one.dispatcher, caps=SMALL, hello=STREAMS)
     await schedule(one, worker, "a", BIG, "b")
     assert worker.inputs == ["a", "b"]
+    assert (await status(one, "w"))[0] == "RUNNING"
     for _ in range(2):
         worker.complete(worker.tasks.popleft(), "1")
         await passes(5)

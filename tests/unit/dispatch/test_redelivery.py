@@ -58,6 +58,26 @@ async def test_what_a_lost_worker_had_goes_to_another_under_new_tokens() -> None
 
 
 @in_virtual_time
+async def test_a_lost_turn_is_planned_anew_when_the_state_has_moved_on() -> None:
+    one = await engine()
+    first = HandWorker(one.dispatcher)
+    await one.begin("flow", instance_id="w")
+    first.answer(first.turns.popleft())
+    await one.operations.raise_event("w", "go", None)
+    await passes(1)
+    first.die()
+    await one.operations.suspend("w", None)
+    await passes(1)
+    await one.operations.resume("w", None)
+    second = HandWorker(one.dispatcher)
+    await passes(1)
+    (turn,) = second.turns
+    second.answer(turn, done(result="went"))
+    assert await one.finish("w", within=1) == "went"
+    assert one.dispatcher.redelivered == 1  # the turn that was lost, and none for being stale
+
+
+@in_virtual_time
 async def test_a_late_answer_of_a_lost_worker_is_acknowledged_and_ignored() -> None:
     one = await engine()
     first = HandWorker(one.dispatcher)
