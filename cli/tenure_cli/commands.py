@@ -42,5 +42,20 @@ PROCESSES: Final[dict[str, Process]] = {
 }
 
 VERBS: Final[dict[str, Verb]] = {
+    "run": Verb("tenure_cli.control:run", "Start an instance of a workflow."),
+    "list": Verb("tenure_cli.reading:listing", "List instances."),
+    "get": Verb("tenure_cli.reading:get", "Show one instance."),
+    "history": Verb("tenure_cli.reading:history", "Tell what happened in an instance."),
+    "wait": Verb("tenure_cli.reading:wait", "Wait until an instance has ended."),
+    "watch": Verb("tenure_cli.reading:watch", "Follow instances as they change."),
+    "raise": Verb("tenure_cli.control:raise_", "Raise an event on an instance."),
+    "suspend": Verb("tenure_cli.control:suspend", "Suspend an instance, or many."),
+    "resume": Verb("tenure_cli.control:resume", "Resume an instance, or many."),
+    "terminate": Verb("tenure_cli.control:terminate", "End an instance, or many."),
+    "purge": Verb("tenure_cli.control:purge", "Delete finished instances."),
+    "rerun": Verb("tenure_cli.control:rerun", "Run again from an event of the history."),
+    "restart": Verb("tenure_cli.control:restart", "Run again with the same input."),
+    "rewind": Verb("tenure_cli.control:rewind", "Put a failed instance back before its failures."),
     "explain": Verb("tenure_cli.explain:explain", "Say what an error code means and what to do."),
+    "completion": Verb("tenure_cli.completion:completion", "Print a shell's completion script."),
 }

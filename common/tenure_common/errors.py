@@ -381,6 +381,12 @@ class NotOwnerError(TransportError):
     code = "TN0502"
 
 
+class ServerUnreachableError(TransportError):
+    """No server answers where the command looked for one."""
+
+    code = "TN0503"
+
+
 class ConfigConflictError(StoreError):
     """A setting differs from what the task hub was created with."""
 

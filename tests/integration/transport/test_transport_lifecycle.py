@@ -305,7 +305,7 @@ async def _first(calls: asyncio.Queue[Call], asked: grpc.aio.Call) -> Call:
 
 
 async def _until_refused(method: Any) -> None:
-    """Wait until new calls are turned away; they reach no handler once the stop has begun."""
-    async with asyncio.timeout(30):
-        while await method(b"", timeout=30).code() is not grpc.StatusCode.UNAVAILABLE:
+    """Wait until new calls are turned away; one that came before that is never answered."""
+    async with asyncio.timeout(60):
+        while await method(b"", timeout=1).code() is not grpc.StatusCode.UNAVAILABLE:
             pass

@@ -1,0 +1,108 @@
+"""Which server a command speaks to.
+
+What is said nearest to the command counts: a flag, then ``TENURE_…`` variables, then a context, then
+the engine of this machine.  Contexts are in ``contexts.toml`` of the user's configuration folder::
+
+    current = "staging"
+
+    [contexts.staging]
+    server = "https://tenure.staging.example:8443"
+    app = "orders"
+    token-file = "/home/me/.secrets/tenure"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tenure_common import names
+from tenure_common.errors import BadSettingError
+
+HERE: Final = f"http://{names.LOOPBACK}:{names.PORT_HTTP}"
+OWN_APP: Final = "-"  # the app that the server serves
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A server, the app whose workflows are meant, and what lets us in (empty = nothing)."""
+
+    server: str = HERE
+    app: str = OWN_APP
+    token: str = ""
+
+
+class Context(
+    msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True
+):
+    """One table of the file."""
+
+    server: str = HERE
+    app: str = OWN_APP
+    token_file: str = ""
+
+
+class Contexts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file."""
+
+    current: str = ""
+    contexts: dict[str, Context] = {}
+
+
+def path(env: Mapping[str, str]) -> Path:
+    """Where the contexts are."""
+    base = env.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "tenure" / "contexts.toml"
+
+
+def read(file: Path) -> Contexts:
+    """The contexts in the file; none when it is not there.  Raises: BadSettingError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Contexts()
+    except OSError as error:
+        message = f"cannot read the contexts in '{file}': {error.strerror}"
+        raise BadSettingError(message) from error
+    try:
+        return msgspec.convert(tomllib.loads(text), Contexts)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        message = f"the contexts in '{file}' cannot be used: {error}"
+        raise BadSettingError(message) from error
+
+
+def target(
+    *,
+    server: str | None = None,
+    app: str | None = None,
+    context: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Target:
+    """The server that is meant; arguments that are None were not said.
+
+    Raises: BadSettingError when there is no such context, or its token cannot be read.
+    """
+    env = os.environ if env is None else env
+    server = server or env.get("TENURE_SERVER")
+    app = app or env.get("TENURE_APP_ID")
+    token = env.get("TENURE_API_TOKEN", "")
+    found = Context()
+    if context or not server:
+        known = read(path(env))
+        name = context or known.current
+        if name and name not in known.contexts:
+            there = ", ".join(sorted(known.contexts)) or "none"
+            message = f"there is no context '{name}' in '{path(env)}'; known: {there}"
+            raise BadSettingError(message)
+        found = known.contexts.get(name, found)
+        if found.token_file and not token:
+            try:
+                token = Path(found.token_file).expanduser().read_text(encoding="utf-8").strip()
+            except OSError as error:
+                message = f"cannot read the token of context '{name}': {error}"
+                raise BadSettingError(message) from error
+    return Target(server=(server or found.server).rstrip("/"), app=app or found.app, token=token)

@@ -1,0 +1,136 @@
+"""Options that many verbs share, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tenure_cli.api import Api
+from tenure_cli.connect import target
+from tenure_cli.shown import FORMS
+from tenure_common.errors import UsageError
+
+AnyVerb = Callable[..., Any]
+
+STATUSES = (
+    "PENDING",
+    "RUNNING",
+    "SUSPENDED",
+    "STALLED",
+    "COMPLETED",
+    "FAILED",
+    "TERMINATED",
+    "CANCELED",
+)
+FILTERS = (
+    "status",
+    "workflow",
+    "id_prefix",
+    "parent",
+    "tag",
+    "created_from",
+    "created_to",
+    "completed_from",
+    "completed_to",
+)
+_MOMENT = "TIME or 7d ago"
+
+
+def connected(verb: AnyVerb) -> AnyVerb:
+    """Give a verb an ``Api`` as its first argument, and the options that choose the server."""
+
+    @click.option("--server", metavar="URL", help="Where; else TENURE_SERVER, a context, or here.")
+    @click.option("--context", metavar="NAME", help="A server of contexts.toml.")
+    @click.option("--app", metavar="ID", help="The app; else the one that the server serves.")
+    @wraps(verb)
+    def wrapped(
+        *args: Any, server: str | None, context: str | None, app: str | None, **kwargs: Any
+    ) -> Any:
+        return verb(Api(target(server=server, context=context, app=app)), *args, **kwargs)
+
+    return wrapped
+
+
+def formed(verb: AnyVerb) -> AnyVerb:
+    """The option ``-o``."""
+    return click.option(
+        "-o", "form", type=click.Choice(FORMS), default="table", help="How to show it."
+    )(verb)
+
+
+def filtered(verb: AnyVerb) -> AnyVerb:
+    """The options that choose instances."""
+    for option in (
+        click.option("--completed-to", metavar=_MOMENT, help="Ended before."),
+        click.option("--completed-from", metavar=_MOMENT, help="Ended then or later."),
+        click.option("--created-to", metavar=_MOMENT, help="Created before."),
+        click.option("--created-from", metavar=_MOMENT, help="Created then or later."),
+        click.option("--tag", multiple=True, metavar="KEY=VALUE", help="Has the tag; repeatable."),
+        click.option("--parent", metavar="ID", help="Is a child of."),
+        click.option("--id-prefix", metavar="TEXT", help="The id begins with."),
+        click.option("--workflow", metavar="NAME", help="Runs this workflow."),
+        click.option(
+            "--status",
+            multiple=True,
+            type=click.Choice(STATUSES, case_sensitive=False),
+            help="Is in this status; repeatable.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def chosen(given: dict[str, Any]) -> dict[str, Any]:
+    """What ``filtered`` options say, as the API's parameters; taken out of ``given``."""
+    found = {name: given.pop(name) for name in FILTERS}
+    return {_camel(name): value for name, value in found.items() if value}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def value(text: str | None, *, flag: str) -> dict[str, Any]:
+    """The JSON value of a flag, as ``{"value": …}``; empty when it was not given.
+
+    ``@FILE`` reads it from a file, ``-`` from standard input.  Raises: UsageError.
+    """
+    if text is None:
+        return {}
+    said = _read(text, flag=flag)
+    try:
+        return {"value": json.loads(said)}
+    except ValueError as error:
+        message = f"{flag}: '{said[:40]}' is not JSON ({error}); a text needs quotes: '\"text\"'"
+        raise UsageError(message) from error
+
+
+def _read(text: str, *, flag: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{flag}: cannot read '{text[1:]}': {error.strerror}"
+        raise UsageError(message) from error
+
+
+def tags(pairs: tuple[str, ...]) -> dict[str, str]:
+    """``KEY=VALUE`` flags as a dictionary.  Raises: UsageError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            message = f"--tag '{pair}' is not KEY=VALUE"
+            raise UsageError(message)
+        found[key] = text
+    return found

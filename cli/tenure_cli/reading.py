@@ -1,0 +1,226 @@
+"""Verbs that look: list, get, history, wait, watch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+
+from tenure_cli import shown, story
+from tenure_cli.api import Api, Json
+from tenure_cli.options import chosen, connected, filtered, formed
+from tenure_common.clock import wall_ns
+from tenure_common.errors import TransportError
+from tenure_common.times import NANOS, format_duration, parse_duration
+
+ENDED_BADLY: Final = 7  # exit code: the workflow ended, and not as COMPLETED
+NOT_YET: Final = 8  # exit code: it has not ended in time
+_PAGE: Final = 500
+_WAIT: Final = 60.0  # seconds of one request
+_AGAIN: Final = 1.0  # seconds before a broken stream is taken up again
+_WAITED: Final = "\r\033[K"
+
+
+@click.command("list", epilog="Example: tenure list --status FAILED --created-from 1d")
+@filtered
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, help="Most of them.", show_default=True
+)
+@click.option("--all", "everything", is_flag=True, help="All of them, however many.")
+@click.option(
+    "--order",
+    type=click.Choice(["newest", "created", "completed", "id"]),
+    default="newest",
+    help="Which first.",
+    show_default=True,
+)
+@click.option("--count", is_flag=True, help="Only how many, by status.")
+@formed
+@connected
+def listing(
+    api: Api, *, limit: int, everything: bool, order: str, count: bool, form: str, **given: Any
+) -> None:
+    """List instances, the newest first."""
+    filters = chosen(given)
+    if count:
+        counts = api.get("counts", **filters)
+        rows = [(name, str(number)) for name, number in counts["byStatus"].items()]
+        shown.show(
+            counts,
+            form,
+            people=lambda: shown.table(("STATUS", "COUNT"), [*rows, ("", str(counts["total"]))]),
+            names=[str(counts["total"])],
+        )
+        return
+    found: list[Json] = []
+    more: str | None = None
+    while everything or len(found) < limit:
+        size = _PAGE if everything else min(_PAGE, limit - len(found))
+        page = api.get("instances", limit=size, order=order, cursor=more, **filters)
+        found += page["instances"]
+        more = page.get("cursor")
+        if more is None:
+            break
+    shown.show(
+        {"instances": found},
+        form,
+        people=lambda: shown.instances(found, now=wall_ns()) if found else "no instances",
+        names=[one["instanceId"] for one in found],
+    )
+    if more is not None and form == "table":
+        click.echo(f"the first {len(found)}; --limit or --all shows more", err=True)
+
+
+@click.command(epilog="Example: tenure get order-42 -o json")
+@click.argument("instance_id", metavar="ID")
+@formed
+@connected
+def get(api: Api, *, instance_id: str, form: str) -> None:
+    """Show one instance."""
+    one = api.get("instances", instance_id)
+    shown.show(
+        one, form, people=lambda: shown.details(one, now=wall_ns()), names=[one["instanceId"]]
+    )
+
+
+@click.command(epilog="Example: tenure history order-42")
+@click.argument("instance_id", metavar="ID")
+@formed
+@connected
+def history(api: Api, *, instance_id: str, form: str) -> None:
+    """Tell what happened in an instance, and what it waits for."""
+    events: list[Json] = []
+    more: str | None = None
+    while True:
+        page = api.get("instances", instance_id, "history", limit=1000, cursor=more)
+        events += page["events"]
+        more = page.get("cursor")
+        if more is None:
+            break
+    shown.show(
+        {"events": events},
+        form,
+        people=lambda: _story(events),
+        names=[event["type"] for event in events],
+    )
+
+
+def _story(events: list[Json]) -> str:
+    colours = {True: "green", False: "red", None: None}
+    rows = [
+        (
+            format_duration(line.at),
+            line.what,
+            click.style(line.outcome, fg=colours[line.good]),
+            "" if line.took is None else f"after {format_duration(line.took)}",
+        )
+        for line in story.tell(events, now=wall_ns())
+    ]
+    return shown.table(("AT", "WHAT", "OUTCOME", ""), rows) if rows else "nothing has happened yet"
+
+
+@click.command(epilog="Example: tenure wait order-42 --timeout 5m")
+@click.argument("instance_id", metavar="ID")
+@click.option("--for", "until", type=click.Choice(["completed", "started"]), default="completed")
+@click.option("--timeout", metavar="DURATION", help="Give up then; without it, never.")
+@formed
+@connected
+def wait(api: Api, *, instance_id: str, until: str, timeout: str | None, form: str) -> int:
+    """Wait until an instance has ended (or started).
+
+    Exit codes: 0 COMPLETED (or started), 7 ended otherwise, 8 not in time.
+    """
+    return waited(api, instance_id, until=until, timeout=timeout, form=form)
+
+
+def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form: str) -> int:
+    """Wait, with a line that shows it; the exit code."""
+    begun = wall_ns()
+    limit = None if timeout is None else parse_duration(timeout) / NANOS
+    while True:
+        past = (wall_ns() - begun) / NANOS
+        left = _WAIT if limit is None else max(0.0, min(_WAIT, limit - past))
+        step = min(left, 2.0) if sys.stderr.isatty() else left
+        answer = api.get(
+            "instances", instance_id, "wait", until=until, timeout=step, _timeout=step + 30
+        )
+        one = answer["instance"]
+        if answer["reached"]:
+            break
+        if limit is not None and (wall_ns() - begun) / NANOS >= limit:
+            click.echo(f"{_clear()}'{instance_id}' is {one['status']} after {timeout}", err=True)
+            return NOT_YET
+        if sys.stderr.isatty():
+            waits = format_duration(wall_ns() - begun)
+            click.echo(f"{_WAITED}{instance_id} is {one['status']}, {waits}", err=True, nl=False)
+    click.echo(_clear(), err=True, nl=False)
+    shown.show(
+        one, form, people=lambda: shown.details(one, now=wall_ns()), names=[one["instanceId"]]
+    )
+    well = until == "started" or one["status"] == "COMPLETED"
+    return 0 if well else ENDED_BADLY
+
+
+def _clear() -> str:
+    return _WAITED if sys.stderr.isatty() else ""
+
+
+@click.command(epilog="Example: tenure watch --status FAILED -o json")
+@click.argument("instance_id", metavar="[ID]", required=False)
+@filtered
+@click.option("--new", is_flag=True, help="Only what happens from now on.")
+@formed
+@connected
+def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: Any) -> None:
+    """Follow instances, or one, until interrupted; JSON is one object a line.
+
+    A connection that breaks is taken up again where it was.
+    """
+    filters = {k: v for k, v in chosen(given).items() if "From" not in k and "To" not in k}
+    for line in _followed(api, instance_id, filters, snapshot=not new):
+        if form in {"json", "yaml"}:
+            compact = json.dumps(line, ensure_ascii=False)
+            click.echo(compact if form == "json" else f"{shown.document(line, form)}\n---")
+        elif line["type"] == "CHANGED":
+            one = line["instance"]
+            if form == "name":
+                click.echo(one["instanceId"])
+            else:
+                state = shown.status(one["status"])
+                told = f"{one['updatedAt']}  {one['instanceId']}  {state}  {shown.problem(one)}"
+                click.echo(told.rstrip())
+        elif line["type"] == "DELETED" and form == "table":
+            click.echo(f"{'':30}  {line['instanceId']}  deleted")
+
+
+def _followed(
+    api: Api, instance_id: str | None, filters: dict[str, Any], *, snapshot: bool
+) -> Iterator[Json]:
+    cursor: str | None = None
+    while True:
+        try:
+            if instance_id is not None:
+                lines = api.lines("instances", instance_id, "watch", cursor=cursor)
+            else:
+                lines = api.lines("watch", cursor=cursor, snapshot=snapshot, **filters)
+            for line in lines:
+                cursor = line.get("cursor") or cursor
+                if line["type"] == "ERROR":
+                    break
+                if line["type"] != "ALIVE":
+                    yield line
+                gone = line["type"] == "DELETED"
+                if instance_id is not None and (gone or _ended(line)):
+                    return
+        except (TransportError, OSError):
+            if cursor is None:
+                raise
+        time.sleep(_AGAIN)
+
+
+def _ended(line: Json) -> bool:
+    return line["type"] == "CHANGED" and bool(line["instance"].get("completedAt"))

@@ -1,0 +1,135 @@
+"""How answers are shown: tables for people, JSON and YAML for programs, names for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import click
+
+from tenure_common.times import format_duration, parse_time
+
+Json = dict[str, Any]
+
+FORMS: Final = ("table", "json", "yaml", "name")
+COLOURS: Final = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "TERMINATED": "red",
+    "CANCELED": "red",
+    "STALLED": "yellow",
+    "SUSPENDED": "yellow",
+    "RUNNING": "cyan",
+}
+
+
+def document(value: object, form: str) -> str:
+    """A value as JSON or YAML."""
+    if form == "yaml":
+        import yaml  # noqa: PLC0415 - for those who ask for it
+
+        text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+        return text.rstrip()
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as what is in them; the last one is not padded."""
+    plain = [[click.unstyle(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[column]) for row in plain) for column in range(len(heads))]
+    lines: list[str] = []
+    for row, bare in zip((heads, *rows), plain, strict=True):
+        cells = [
+            cell + " " * (width - len(text))
+            for cell, text, width in zip(row, bare, widths, strict=True)
+        ]
+        lines.append("   ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def status(name: str) -> str:
+    """A status in its colour; without a terminal click takes the colour away."""
+    return click.style(name, fg=COLOURS.get(name))
+
+
+def instances(found: Sequence[Json], *, now: int) -> str:
+    """Instances as a table.  ``now``: wall clock, nanoseconds since the epoch."""
+    rows: list[tuple[str, ...]] = [
+        (
+            one["instanceId"],
+            one["workflow"],
+            status(one["status"]),
+            f"{format_duration(now - parse_time(one['createdAt']))} ago",
+            lasted(one, now=now),
+            problem(one),
+        )
+        for one in found
+    ]
+    return table(("ID", "WORKFLOW", "STATUS", "CREATED", "TOOK", "PROBLEM"), rows)
+
+
+def problem(one: Json) -> str:
+    """Why the instance failed or does not go on, empty when it does."""
+    return str(one.get("error") or _inner(one, "stall").get("description", ""))
+
+
+def _inner(one: Json, field: str) -> Json:
+    inner: Json = one.get(field) or {}
+    return inner
+
+
+def lasted(one: Json, *, now: int) -> str:
+    """How long the instance has run, empty when it has not started."""
+    begun = one.get("startedAt")
+    if not begun:
+        return ""
+    end = parse_time(one["completedAt"]) if one.get("completedAt") else now
+    return format_duration(end - parse_time(begun))
+
+
+def details(one: Json, *, now: int) -> str:
+    """One instance as a list of what is known of it."""
+    tags = ", ".join(f"{key}={text}" for key, text in _inner(one, "tags").items())
+    pairs: list[tuple[str, object]] = [
+        ("id", one["instanceId"]),
+        ("app", one["app"]),
+        ("workflow", _versioned(one)),
+        ("status", status(one["status"])),
+        ("created", one["createdAt"]),
+        ("starts at", one.get("startAt")),
+        ("took", lasted(one, now=now)),
+        ("parent", _inner(one, "parent").get("instanceId")),
+        ("rerun of", one.get("rerunOf")),
+        ("tags", tags),
+        ("generation", one.get("generation") or None),
+        ("history", f"{one.get('historyLength', 0)} events, {one.get('historyBytes', 0)} bytes"),
+        ("pending", one.get("pendingActivities") or None),
+        ("expires at", one.get("expiresAt")),
+        ("stalled", _inner(one, "stall").get("description")),
+        ("error", one.get("error")),
+        ("input", _payload(one, "input")),
+        ("custom status", _payload(one, "customStatus")),
+        ("output", _payload(one, "output")),
+    ]
+    return "\n".join(f"{name:<14} {value}" for name, value in pairs if value)
+
+
+def _versioned(one: Json) -> str:
+    version = one.get("version")
+    return f"{one['workflow']} {version}" if version else str(one["workflow"])
+
+
+def _payload(one: Json, field: str) -> str | None:
+    return json.dumps(one[field], ensure_ascii=False) if field in one else None
+
+
+def show(value: Any, form: str, *, people: Callable[[], str], names: Sequence[str]) -> None:
+    """Print an answer: ``people`` makes the table, ``names`` are the ids in it."""
+    if form == "name":
+        for name in names:
+            click.echo(name)
+    elif form == "table":
+        click.echo(people())
+    else:
+        click.echo(document(value, form))
