@@ -12,6 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
+from tenure_cli.commands import VERBS
+from tenure_cli.group import tenure
 from tenure_sidecar.http.manage.openapi import build
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -138,7 +142,35 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
-PAGES: dict[str, Callable[[], str]] = {"management-api.md": management_api}
+def command_line() -> str:
+    """Every verb of ``tenure``, as its help says it."""
+    lines: list[str] = []
+    context = click.Context(tenure, info_name="tenure")
+    for name in VERBS:
+        command = tenure.get_command(context, name)
+        if command is None:
+            raise KeyError(name)
+        own = click.Context(command, info_name=name, parent=context)
+        lines += [f"## tenure {name}", "", _text(command.help or ""), ""]
+        if command.epilog:
+            lines += ["```sh", command.epilog.removeprefix("Example: "), "```", ""]
+        rows = [_flag(one, own) for one in command.get_params(own) if isinstance(one, click.Option)]
+        lines += ["| | |", "|---|---|", *[row for row in rows if row], ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _flag(option: click.Option, context: click.Context) -> str:
+    record = option.get_help_record(context)
+    if record is None or "--help" in option.opts:
+        return ""
+    flag, about = record
+    return f"| `{_cell(flag)}` | {_cell(about)} |"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "management-api.md": management_api,
+}
 
 
 def page(name: str) -> str:

@@ -1,7 +1,8 @@
 """Which server a command speaks to.
 
 What is said nearest to the command counts: a flag, then ``TENURE_…`` variables, then a context, then
-the engine of this machine.  Contexts are in ``contexts.toml`` of the user's configuration folder::
+the engine of this machine (at ``TENURE_HTTP_PORT``, as the engine itself reads it).  Contexts are
+in ``contexts.toml`` of the user's configuration folder::
 
     current = "staging"
 
@@ -41,7 +42,7 @@ class Context(
 ):
     """One table of the file."""
 
-    server: str = HERE
+    server: str = ""
     app: str = OWN_APP
     token_file: str = ""
 
@@ -105,4 +106,11 @@ def target(
             except OSError as error:
                 message = f"cannot read the token of context '{name}': {error}"
                 raise BadSettingError(message) from error
-    return Target(server=(server or found.server).rstrip("/"), app=app or found.app, token=token)
+    where = server or found.server or here(env)
+    return Target(server=where.rstrip("/"), app=app or found.app, token=token)
+
+
+def here(env: Mapping[str, str]) -> str:
+    """The engine of this machine."""
+    port = env.get("TENURE_HTTP_PORT", "")
+    return f"http://{names.LOOPBACK}:{port}" if port.isdecimal() and int(port) else HERE

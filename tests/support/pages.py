@@ -24,7 +24,7 @@ ANSWER_WITHIN = 60.0  # seconds; a bound for what is broken, not a target
 _AGAIN = 0.05  # seconds between two looks
 _BLOCK = re.compile(r"^```(\S+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
-_QUERY = re.compile(r"(curl -s (?!.*-X )|tenure (get|list|history) )")
+_QUERY = re.compile(r"(curl -s (?!.*-X )|tenure (get|list|history)\b)")
 _END = "\x01end"
 
 

@@ -36,6 +36,16 @@ def test_without_anything_it_is_the_engine_of_this_machine(tmp_path: Path) -> No
     assert target(env={"XDG_CONFIG_HOME": str(tmp_path)}) == Target(server=HERE)
 
 
+@pytest.mark.parametrize(
+    ("port", "server"), [("4444", "http://127.0.0.1:4444"), ("0", HERE), ("x", HERE), ("", HERE)]
+)
+def test_the_engine_of_this_machine_is_where_its_setting_says(
+    tmp_path: Path, port: str, server: str
+) -> None:
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "TENURE_HTTP_PORT": port}
+    assert target(env=env).server == server
+
+
 def test_the_current_context_counts(env: dict[str, str]) -> None:
     assert target(env=env) == Target(server="https://staging:8443", app="orders", token="secret")
 
