@@ -39,6 +39,11 @@ PROCESSES: Final[dict[str, Process]] = {
         "sidecar",
         "Check that a store is sound.",
     ),
+    "injector": Process(
+        "tenure_injector.__main__:main",
+        "injector",
+        "Put the engine into the pods of a cluster that ask for it.",
+    ),
 }
 
 VERBS: Final[dict[str, Verb]] = {
