@@ -81,7 +81,7 @@ class Layer:
     shows: str
     steps: Sequence[Check | Suite]
     needs: Sequence[Need] = ()
-    limit: int = 300
+    limit: int = 600
 
 
 @dataclass
@@ -139,10 +139,11 @@ LAYERS = (
         "integration",
         "stores on real files, servers on real sockets, the engine as a process",
         (Suite("integration tests", ("tests/integration",)),),
+        limit=1200,
     ),
     Layer(
         "kubernetes",
-        "resources and operator against a real API server (built once from Go modules)",
+        "resources and injector against a real API server (built once from Go modules)",
         (
             Check("programs of the control plane", ("python", "tests/kubernetes/build.py")),
             Suite("kubernetes tests", ("tests/kubernetes",)),
@@ -154,7 +155,7 @@ LAYERS = (
         "the released SDKs, unmodified, against the engine",
         (Suite("conformance tests", ("tests/conformance",)),),
         needs=(NODE, NPM, JAVA, JAVAC, MAVEN),
-        limit=900,
+        limit=1500,
     ),
     Layer(
         "crash",
