@@ -9,7 +9,7 @@ in ``contexts.toml`` of the user's configuration folder::
     [contexts.staging]
     server = "https://tenure.staging.example:8443"
     app = "orders"
-    token-file = "/home/me/.secrets/tenure"
+    token-file = "~/.secrets/tenure"
 """
 
 from __future__ import annotations

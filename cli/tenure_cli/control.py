@@ -7,7 +7,6 @@ it, which goes on without us, and here its progress is shown.
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any, Final
 
 import click
@@ -16,7 +15,7 @@ from tenure_cli import shown
 from tenure_cli.api import Api, Json
 from tenure_cli.options import chosen, connected, filtered, formed, tags, value
 from tenure_cli.reading import waited
-from tenure_common.clock import wall_ns
+from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import UsageError
 
 JOB_FAILED: Final = 9  # exit code: the action failed on some of the instances
@@ -265,7 +264,7 @@ def _followed(api: Api, job: Json, *, form: str) -> int:
     while job["state"] == "RUNNING":
         if sys.stderr.isatty():
             click.echo(f"\r\033[K{_progress(job)}", err=True, nl=False)
-        time.sleep(_LOOK)
+        pause(_LOOK)
         job = api.get("jobs", job["id"])
     if sys.stderr.isatty():
         click.echo("\r\033[K", err=True, nl=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ import click
 from tenure_cli import shown, story
 from tenure_cli.api import Api, Json
 from tenure_cli.options import chosen, connected, filtered, formed
-from tenure_common.clock import wall_ns
+from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import TransportError
 from tenure_common.times import NANOS, format_duration, parse_duration
 
@@ -219,7 +218,7 @@ def _followed(
         except (TransportError, OSError):
             if cursor is None:
                 raise
-        time.sleep(_AGAIN)
+        pause(_AGAIN)
 
 
 def _ended(line: Json) -> bool:

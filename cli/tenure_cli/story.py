@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tenure_common.times import format_duration, parse_time
+from tenure_common.times import LONGEST, format_duration, parse_time
 
 Event = Mapping[str, Any]
 
@@ -125,9 +125,11 @@ def _child(event: Event) -> str:
 
 
 def _timer(event: Event) -> str:
-    wait = format_duration(parse_time(event["fireAt"]) - parse_time(event["timestamp"]))
+    length = parse_time(event["fireAt"]) - parse_time(event["timestamp"])
+    wait = format_duration(length)
+    most = f", {wait} at most" if length < LONGEST else ""  # SDKs have a far time for "for ever"
     about = {
-        "externalEvent": f"waits for event {event.get('originOf', '')}, {wait} at most",
+        "externalEvent": f"waits for event {event.get('originOf', '')}{most}",
         "activityRetry": f"retry in {wait}",
         "childWorkflowRetry": f"retry of a child in {wait}",
     }

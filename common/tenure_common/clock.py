@@ -21,3 +21,8 @@ def wall_ns() -> int:
 def monotonic() -> float:
     """Monotonic clock, seconds since some fixed point."""
     return time.monotonic()  # noqa: TID251 - this is the clock module
+
+
+def pause(seconds: float) -> None:
+    """Do nothing for a while; for programs that have nothing else to do."""
+    time.sleep(seconds)

@@ -14,6 +14,8 @@ import re
 from tenure_common.errors import BadRequestError
 
 NANOS = 1_000_000_000
+LONGEST = 200 * 365 * 86_400 * NANOS  # of a duration
+_LONGEST_TEXT = 100  # characters of one
 
 _UTC = dt.UTC
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=_UTC)
@@ -65,9 +67,10 @@ def parse_time(text: str) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of a duration such as ``1h30m`` or ``7d``.  Raises: BadRequestError."""
+    """Nanoseconds of a duration such as ``1h30m`` or ``7d``, two hundred years at most, so that it
+    can be added to a time that is kept in 64 bits.  Raises: BadRequestError."""
     total, position = 0, 0
-    for match in _PART.finditer(text):
+    for match in _PART.finditer(text[:_LONGEST_TEXT]):
         if match.start() != position:
             break
         whole, fraction, unit = match.groups()
@@ -76,6 +79,9 @@ def parse_duration(text: str) -> int:
         position = match.end()
     if not text or position != len(text):
         message = f"'{text[:80]}' is not a duration: write it as 90s, 1h30m, 250ms or 7d"
+        raise BadRequestError(message)
+    if total > LONGEST:
+        message = f"'{text[:80]}' is longer than 200 years"
         raise BadRequestError(message)
     return total
 

@@ -68,7 +68,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5.0
     api_token: Annotated[
         str,
-        Meta(description="Token that HTTP and gRPC clients must send as dapr-api-token."),
+        Meta(
+            description="Token that HTTP clients must send as dapr-api-token; gRPC is not checked."
+        ),
     ] = ""
     retention: Annotated[
         str, Meta(description="How long finished workflows are kept: 7d, 0s, or forever.")

@@ -110,6 +110,17 @@ def test_an_activity_that_is_taken_again_under_its_number_is_told_twice() -> Non
             ),
             "waits for event Go, 1 ms at most",
         ),
+        (
+            event(
+                "TimerCreated",
+                0,
+                1,
+                fireAt="9999-12-31T23:59:59Z",
+                origin="externalEvent",
+                originOf="Go",
+            ),
+            "waits for event Go",
+        ),
         (event("ExecutionCompleted", 0, 1, status="CONTINUED_AS_NEW"), "continued as new"),
         (event("SomethingNew", 0), "SomethingNew"),
         (event("TaskCompleted", 0, taskScheduledId=7, output=1), "1"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tenure_common.errors import BadRequestError
 from tenure_common.times import (
+    LONGEST,
     NANOS,
     format_duration,
     format_time,
@@ -103,6 +104,18 @@ def test_parse_duration(text: str, expected: int) -> None:
 def test_bad_duration_is_named(text: str) -> None:
     with pytest.raises(BadRequestError, match="is not a duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["10429w", "73001d", "999999999999999999999w"])
+def test_a_duration_that_fits_no_time_is_refused(text: str) -> None:
+    with pytest.raises(BadRequestError, match="longer than 200 years"):
+        parse_duration(text)
+
+
+def test_the_longest_duration_is_taken_and_a_text_of_any_length_is_answered() -> None:
+    assert parse_duration("73000d") == LONGEST
+    with pytest.raises(BadRequestError):
+        parse_duration("9" * 10_000 + "d")
 
 
 def test_a_moment_is_a_time_or_how_long_ago() -> None:
