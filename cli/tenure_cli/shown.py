@@ -40,9 +40,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in plain) for column in range(len(heads))]
     lines: list[str] = []
     for row, bare in zip((heads, *rows), plain, strict=True):
+        used = max((column + 1 for column, text in enumerate(bare) if text), default=0)
         cells = [
             cell + " " * (width - len(text))
-            for cell, text, width in zip(row, bare, widths, strict=True)
+            for cell, text, width in zip(row[:used], bare[:used], widths[:used], strict=True)
         ]
         lines.append("   ".join(cells).rstrip())
     return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""Answers as people and programs see them."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+import yaml
+
+from tenure_cli import shown
+
+NOW = 1_767_225_660 * 1_000_000_000  # a minute after the instances were created
+RUNNING = {
+    "instanceId": "o-1",
+    "app": "orders",
+    "workflow": "Order",
+    "status": "RUNNING",
+    "createdAt": "2026-01-01T00:00:00.000000000Z",
+    "updatedAt": "2026-01-01T00:00:30.000000000Z",
+    "startedAt": "2026-01-01T00:00:30.000000000Z",
+}
+
+
+def test_columns_are_as_wide_as_what_is_in_them_and_lines_end_with_text() -> None:
+    assert shown.table(("A", "LONG", "B"), [("1", "x", ""), ("22", "", "y"), ("", "", "")]) == (
+        "A    LONG   B\n1    x\n22          y\n"
+    )
+
+
+def test_colours_have_no_width() -> None:
+    red = click.style("FAILED", fg="red")
+    lines = shown.table(("S", "N"), [(red, "1"), ("COMPLETED", "2")]).splitlines()
+    assert [click.unstyle(line) for line in lines] == [
+        "S           N",
+        "FAILED      1",
+        "COMPLETED   2",
+    ]
+    nothing = click.style("", fg=None)
+    assert shown.table(("S", "N"), [("a", nothing)]) == "S   N\na"
+
+
+def test_instances() -> None:
+    stalled = {**RUNNING, "status": "STALLED", "stall": {"reason": "R", "description": "too big"}}
+    failed = {
+        **RUNNING,
+        "status": "FAILED",
+        "completedAt": "2026-01-01T00:00:31.500000000Z",
+        "error": "ValueError: no",
+    }
+    text = click.unstyle(shown.instances([RUNNING, stalled, failed], now=NOW))
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        ["o-1", "Order", "RUNNING", "1m", "ago", "30.0", "s"],
+        ["o-1", "Order", "STALLED", "1m", "ago", "30.0", "s", "too", "big"],
+        ["o-1", "Order", "FAILED", "1m", "ago", "1.5", "s", "ValueError:", "no"],
+    ]
+
+
+def test_details_show_what_there_is() -> None:
+    text = click.unstyle(shown.details({**RUNNING, "input": None, "tags": {"a": "b"}}, now=NOW))
+    assert "input          null" in text
+    assert "tags           a=b" in text
+    assert "output" not in text
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_all_of_it(form: str, read: object) -> None:
+    value = {"text": "Zoë: 1", "list": [1, None, {"a": True}]}
+    assert callable(read)
+    assert read(shown.document(value, form)) == value
