@@ -38,9 +38,9 @@ class Api:
         with self._open("GET", path, query, timeout=_timeout) as answer:
             return dict(json.load(answer))
 
-    def post(self, *path: str, body: Json | None = None, method: str = "POST") -> Json:
+    def post(self, *path: str, body: Json) -> Json:
         """Send ``body``; the answer.  Raises: TenureError."""
-        with self._open(method, path, {}, body=body or {}, timeout=TIMEOUT) as answer:
+        with self._open("POST", path, {}, body=body, timeout=TIMEOUT) as answer:
             return dict(json.load(answer))
 
     def lines(self, *path: str, **query: Any) -> Iterator[Json]:

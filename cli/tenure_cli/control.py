@@ -73,9 +73,7 @@ def run(
         "requestKey": key,
     }
     body |= {name: text for name, text in optional.items() if text is not None}
-    found = value(given, flag="--input")
-    if found:
-        body["input"] = found["value"]
+    body |= value(given, flag="--input", field="input")
     started = api.post("instances", body=body)["instance"]
     if waits:
         return waited(api, started["instanceId"], until="completed", timeout=timeout, form=form)
@@ -90,10 +88,13 @@ def run(
 @connected
 def raise_(api: Api, *, instance_id: str, event: str, data: str | None) -> None:
     """Raise EVENT on an instance."""
-    found = value(data, flag="--data")
-    body = {"data": found["value"]} if found else {}
+    body = value(data, flag="--data", field="data")
     api.post("instances", instance_id, "events", event, body=body)
     click.echo(f"{event} raised on {instance_id}")
+
+
+def _because(reason: str | None) -> Json:
+    return {"reason": reason} if reason else {}
 
 
 def _many(verb: Any) -> Any:
@@ -116,7 +117,7 @@ def _many(verb: Any) -> Any:
 @connected
 def suspend(api: Api, *, reason: str | None, form: str, **given: Any) -> int:
     """Suspend an instance, or all that match: it waits where it is."""
-    return _act(api, "suspend", {"reason": reason} if reason else {}, form=form, **given)
+    return _act(api, "suspend", _because(reason), form=form, **given)
 
 
 @click.command(epilog="Example: tenure resume --status SUSPENDED --workflow Order")
@@ -126,7 +127,7 @@ def suspend(api: Api, *, reason: str | None, form: str, **given: Any) -> int:
 @connected
 def resume(api: Api, *, reason: str | None, form: str, **given: Any) -> int:
     """Resume an instance, or all that match."""
-    return _act(api, "resume", {"reason": reason} if reason else {}, form=form, **given)
+    return _act(api, "resume", _because(reason), form=form, **given)
 
 
 @click.command(epilog="""Example: tenure terminate order-42 --output '"cancelled"'""")
@@ -137,10 +138,7 @@ def resume(api: Api, *, reason: str | None, form: str, **given: Any) -> int:
 @connected
 def terminate(api: Api, *, output: str | None, no_children: bool, form: str, **given: Any) -> int:
     """End an instance, or all that match, as TERMINATED; children too."""
-    body: Json = {"recursive": not no_children}
-    found = value(output, flag="--output")
-    if found:
-        body["output"] = found["value"]
+    body = {"recursive": not no_children, **value(output, flag="--output", field="output")}
     return _act(api, "terminate", body, form=form, **given)
 
 
@@ -179,9 +177,7 @@ def rerun(
 ) -> None:
     """Run a finished instance again from an event of its history on, as a new instance."""
     body: Json = {"eventId": from_event, "instanceId": new_id}
-    found = value(given, flag="--input")
-    if found:
-        body["input"] = found["value"]
+    body |= value(given, flag="--input", field="input")
     _show(api.post("instances", instance_id, "rerun", body=body)["instance"], form)
 
 
@@ -202,7 +198,7 @@ def restart(api: Api, *, instance_id: str, new_id: bool, form: str) -> None:
 @connected
 def rewind(api: Api, *, instance_id: str, reason: str | None, form: str) -> None:
     """Put a failed instance back before its failures and go on."""
-    body = {"reason": reason} if reason else {}
+    body = _because(reason)
     _show(api.post("instances", instance_id, "rewind", body=body), form)
 
 
@@ -262,12 +258,10 @@ def _followed(api: Api, job: Json, *, form: str) -> int:
     """Show the job's progress until it is over; the exit code."""
     begun = wall_ns()
     while job["state"] == "RUNNING":
-        if sys.stderr.isatty():
-            click.echo(f"\r\033[K{_progress(job)}", err=True, nl=False)
+        shown.passing(_progress(job))
         pause(_LOOK)
         job = api.get("jobs", job["id"])
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", err=True, nl=False)
+    shown.passing("")
     took = (wall_ns() - begun) / 1e9
     shown.show(job, form, people=lambda: f"{_progress(job)} in {took:.1f} s", names=[job["id"]])
     for error in job.get("errors", ()):

@@ -97,8 +97,8 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def value(text: str | None, *, flag: str) -> dict[str, Any]:
-    """The JSON value of a flag, as ``{"value": …}``; empty when it was not given.
+def value(text: str | None, *, flag: str, field: str) -> dict[str, Any]:
+    """The JSON value of a flag, as ``field`` of a body; empty when it was not given.
 
     ``@FILE`` reads it from a file, ``-`` from standard input.  Raises: UsageError.
     """
@@ -106,7 +106,7 @@ def value(text: str | None, *, flag: str) -> dict[str, Any]:
         return {}
     said = _read(text, flag=flag)
     try:
-        return {"value": json.loads(said)}
+        return {field: json.loads(said)}
     except ValueError as error:
         message = f"{flag}: '{said[:40]}' is not JSON ({error}); a text needs quotes: '\"text\"'"
         raise UsageError(message) from error

@@ -21,7 +21,6 @@ NOT_YET: Final = 8  # exit code: it has not ended in time
 _PAGE: Final = 500
 _WAIT: Final = 60.0  # seconds of one request
 _AGAIN: Final = 1.0  # seconds before a broken stream is taken up again
-_WAITED: Final = "\r\033[K"
 
 
 @click.command("list", epilog="Example: tenure list --status FAILED --created-from 1d")
@@ -151,21 +150,16 @@ def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form:
         if answer["reached"]:
             break
         if limit is not None and (wall_ns() - begun) / NANOS >= limit:
-            click.echo(f"{_clear()}'{instance_id}' is {one['status']} after {timeout}", err=True)
+            shown.passing("")
+            click.echo(f"'{instance_id}' is {one['status']} after {timeout}", err=True)
             return NOT_YET
-        if sys.stderr.isatty():
-            waits = format_duration(wall_ns() - begun)
-            click.echo(f"{_WAITED}{instance_id} is {one['status']}, {waits}", err=True, nl=False)
-    click.echo(_clear(), err=True, nl=False)
+        shown.passing(f"{instance_id} is {one['status']}, {format_duration(wall_ns() - begun)}")
+    shown.passing("")
     shown.show(
         one, form, people=lambda: shown.details(one, now=wall_ns()), names=[one["instanceId"]]
     )
     well = until == "started" or one["status"] == "COMPLETED"
     return 0 if well else ENDED_BADLY
-
-
-def _clear() -> str:
-    return _WAITED if sys.stderr.isatty() else ""
 
 
 @click.command(epilog="Example: tenure watch --status FAILED -o json")

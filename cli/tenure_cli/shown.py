@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -123,6 +124,12 @@ def _versioned(one: Json) -> str:
 
 def _payload(one: Json, field: str) -> str | None:
     return json.dumps(one[field], ensure_ascii=False) if field in one else None
+
+
+def passing(text: str) -> None:
+    """Show progress in place of what was shown before, on a terminal; empty takes it away."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
 
 
 def show(value: Any, form: str, *, people: Callable[[], str], names: Sequence[str]) -> None:
