@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from tenure_common import clock, logging, settings
-from tenure_common.errors import BadSettingError, TenureError, UsageError
+from tenure_common.errors import TenureError, UsageError
 from tenure_sidecar.config import Config
 from tenure_sidecar.runtime import main as serve
 
@@ -35,18 +34,11 @@ def dev(argv: Sequence[str]) -> int:
         print(_USAGE + settings.help_of(known))
         return 0
     path = settings.config_path(line.flags, os.environ)
-    text: str | None = None
-    if path is not None:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            message = f"cannot read the settings file '{path}': {error.strerror}"
-            raise BadSettingError(message) from error
     config = settings.resolve(
         Config,
         flags=line.flags,
         env=os.environ,
-        file=text,
+        file=settings.read(path),
         file_name=path or "",
         given={"command": line.rest},
     )

@@ -34,9 +34,7 @@ class Loops:
     def start(self, name: str, loop: Loop) -> None:
         """Run ``loop`` until ``stop``."""
         self.failures.setdefault(name, 0)
-        task = asyncio.get_running_loop().create_task(self._keep(name, loop), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.spawn(name, self._keep(name, loop))
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` once beside the loops; it is expected to handle its own failures."""

@@ -12,7 +12,7 @@ anew; that costs a pass over all that waits, unless no worker is choosy and noth
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.dispatch.fair import FairQueue
@@ -47,7 +47,7 @@ class Lanes:
         self._choosy = 0  # workers with filters
         self._large: dict[Instance, int] = {}  # turns that need a large message, bytes
         self._large_tasks = False  # an activity that does may wait
-        self._lanes: dict[tuple[int, ...], Lane] = {}
+        self._lanes: dict[tuple[int, ...], Lane] = {}  # the others, by the ids of their streams
         self._named: dict[tuple[bool, str, str | None], Lane] = {}
         self.ring: deque[Lane] = deque((self._open,))  # in the order in which they are served
 
@@ -73,7 +73,6 @@ class Lanes:
             return
         self._lanes.clear()
         self._open = Lane([*self._streams])
-        self._lanes[tuple(stream.id for stream in self._streams)] = self._open
         self.ring = deque((self._open,))
         self._large_tasks = False
         for lane in former:
@@ -150,9 +149,6 @@ class Lanes:
             lane.tasks.remove(instance)
 
     # --- facts --------------------------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self.ring)
 
     @property
     def turns(self) -> int:
