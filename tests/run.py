@@ -143,9 +143,10 @@ LAYERS = (
     ),
     Layer(
         "kubernetes",
-        "resources and injector against a real API server (built once from Go modules)",
+        "resources, injector and chart against a real API server (built once from Go modules)",
         (
             Check("programs of the control plane", ("python", "tests/kubernetes/build.py")),
+            Suite("chart tests", ("tests/chart",)),
             Suite("kubernetes tests", ("tests/kubernetes",)),
         ),
         limit=2700,

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from support.kube.fixtures import (
     control_plane,
+    helm,
     installed,
     kubectl,
     namespace,
     pytest_collection_finish,
 )
 
-__all__ = ["control_plane", "installed", "kubectl", "namespace", "pytest_collection_finish"]
+__all__ = [
+    "control_plane",
+    "helm",
+    "installed",
+    "kubectl",
+    "namespace",
+    "pytest_collection_finish",
+]

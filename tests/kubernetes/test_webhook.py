@@ -1,112 +1,48 @@
-"""The injector as the API server's webhook: a real process, a real configuration, real pods.
+"""The injector as the API server's webhook: a real process, the chart's configuration, real pods.
 
 In scope: trust (the process makes its CA and patches the configuration with rights for no more),
-what the API server does with the patch, reinvocation, Pod Security, what users are told.  Out of
-scope: each decision (unit/injector), hostile callers (integration/injector).  There is no node, so
-pods stay Pending.
+what the API server asks about and does with the patch, reinvocation, Pod Security, what users are
+told.  Out of scope: each decision (unit/injector), hostile callers (integration/injector).  There
+is no node, so pods stay Pending.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.engine import free_ports
+from support.helm import Helm, example, of_kind
+from support.injector import READY_WITHIN, Injector, reached_by_url
 from support.kube.controlplane import ControlPlane
-from support.kube.kubectl import Kubectl
-from support.kube.objects import webhook
+from support.kube.kubectl import Kubectl, manifest
 
-READY_WITHIN = 60.0  # seconds; a bound for a broken injector, not a target
-NAME = "tenure-injector"
-
-
-class Injector:
-    """One injector process in a namespace of its own."""
-
-    def __init__(self, control_plane: ControlPlane, folder: Path) -> None:
-        self.home = f"tenure-{secrets.token_hex(3)}"
-        self.name = f"{NAME}-{self.home}"
-        self.port, self.health = free_ports(2)
-        self.log = folder / "injector.log"
-        self._kube = control_plane
-        self._token = folder / "token"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Install what the process needs, start it and wait until it is ready."""
-        kubectl = self._kube.kubectl
-        kubectl("create", "namespace", self.home)
-        objects = webhook(self.name, namespace=self.home, port=self.port)
-        kubectl.apply(*objects)
-        self._token.write_text(kubectl("create", "token", self.name, "-n", self.home))
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tenure_injector",
-                    f"--namespace={self.home}",
-                    f"--webhook={self.name}",
-                    f"--certificate-secret={self.name}",
-                    "--certificate-names=127.0.0.1",
-                    "--host=127.0.0.1",
-                    f"--port={self.port}",
-                    f"--health-port={self.health}",
-                    f"--api-server={self._kube.server}",
-                    f"--api-token-file={self._token}",
-                    f"--api-ca-file={self._kube.certificates.authority}",
-                    "--sidecar-image=tenure:test",
-                    "--drain=0",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.wait_ready()
-
-    def wait_ready(self) -> None:
-        """Until the API server trusts it."""
-        deadline = time.monotonic() + READY_WITHIN
-        while not self._ready():
-            assert self._process is not None
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
-
-    def _ready(self) -> bool:
-        url = f"http://127.0.0.1:{self.health}/readyz"
-        try:
-            with urllib.request.urlopen(url):
-                return True
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        """End it, and take its configuration away."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=READY_WITHIN)
-        kubectl = self._kube.kubectl
-        kubectl("delete", "mutatingwebhookconfiguration", self.name)
-        kubectl("delete", "namespace", self.home, "--wait=false")
+WEBHOOKS = "mutatingwebhookconfigurations"
 
 
 @pytest.fixture(scope="module")
 def injector(
-    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+    control_plane: ControlPlane, helm: Helm, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Injector]:
-    injector = Injector(control_plane, tmp_path_factory.mktemp("injector"))
-    injector.start()
-    yield injector
-    injector.stop()
+    home = f"tenure-{secrets.token_hex(3)}"
+    objects = helm.template(*example("default"), release=home, namespace=home)
+    (deployment,) = of_kind(objects, "Deployment")
+    injector = Injector(control_plane, deployment, tmp_path_factory.mktemp("injector"))
+    reached_by_url(objects, injector.url)
+    rest = [one for one in objects if one is not deployment]
+    control_plane.kubectl("create", "namespace", home)
+    control_plane.kubectl.apply(*rest)
+    try:
+        injector.start()
+        yield injector
+    finally:
+        injector.stop()
+        control_plane.kubectl("delete", "-f", "-", "--wait=false", stdin=manifest(rest))
+        control_plane.kubectl("delete", "namespace", home, "--wait=false")
 
 
 pytestmark = pytest.mark.usefixtures("injector")
@@ -152,11 +88,20 @@ def test_a_pod_that_asks_gets_the_engine_as_a_native_sidecar(kubectl: Kubectl) -
     found = kubectl.get("pod", "app")
     (engine,) = engines(found)
     assert engine["restartPolicy"] == "Always"
-    assert engine["image"] == "tenure:test"
+    assert engine["image"] == "registry.example.org/tenure:0.1.0"
     assert "--app-id=orders" in engine["args"]
     assert found["metadata"]["labels"]["tenure.dev/app-id"] == "orders"
     (app,) = found["spec"]["containers"]
     assert {"DAPR_GRPC_PORT", "DAPR_HTTP_PORT"} <= {one["name"] for one in app["env"]}
+
+
+def test_a_label_asks_too_and_the_annotation_takes_it_back(kubectl: Kubectl) -> None:
+    asking, not_asking = pod(app_id="orders"), pod("no", inject="false", app_id="orders")
+    for one in (asking, not_asking):
+        one["metadata"]["labels"] = {"tenure.dev/inject": "true"}
+    kubectl.apply(asking, not_asking)
+    assert len(engines(kubectl.get("pod", "app"))) == 1
+    assert engines(kubectl.get("pod", "no")) == []
 
 
 def test_a_pod_that_does_not_ask_is_as_it_was(kubectl: Kubectl) -> None:
@@ -227,14 +172,28 @@ def test_a_deployment_names_the_app_and_its_pods_get_the_engine(kubectl: Kubectl
 def test_the_processs_account_may_do_what_it_does_and_no_more(
     kubectl: Kubectl, injector: Injector
 ) -> None:
-    account = kubectl.using(f"--as=system:serviceaccount:{injector.home}:{injector.name}")
-    own = ("-n", injector.home)
-    assert account("auth", "can-i", "get", f"secret/{injector.name}", *own).strip() == "yes"
+    account = kubectl.using(f"--as=system:serviceaccount:{injector.namespace}:{injector.name}")
+    own = ("-n", injector.namespace)
+    secret = f"secret/{injector.name}-certificates"
+    for words in (("get", secret, *own), ("patch", f"{WEBHOOKS}/{injector.name}")):
+        assert account("auth", "can-i", *words).strip() == "yes", words
     for words in (
         ("get", "secret/other", *own),
         ("list", "secrets", *own),
         ("list", "pods", "-A"),
-        ("patch", "mutatingwebhookconfigurations/other"),
-        ("delete", f"mutatingwebhookconfigurations/{injector.name}"),
+        ("patch", f"{WEBHOOKS}/other"),
+        ("delete", f"{WEBHOOKS}/{injector.name}"),
     ):
         assert account.run("auth", "can-i", *words).stdout.strip() == "no", words
+
+
+def test_pods_that_do_not_ask_are_created_while_the_injector_is_down(
+    kubectl: Kubectl, injector: Injector
+) -> None:
+    injector.stop()
+    try:
+        kubectl.apply(pod(), pod("no", inject="false"), pod("other", log_level="debug"))
+        refused = kubectl.refuses(pod("asks", inject="true", app_id="orders"))
+        assert "inject.tenure.dev" in refused
+    finally:
+        injector.start()

@@ -1,4 +1,4 @@
-"""Fixtures: one control plane a session, one namespace a test, and kubectl in it.
+"""Fixtures: one control plane and one helm a session, one namespace a test, and kubectl in it.
 
 A conftest imports what it needs by name.  The programs are built after collection and before the
 first test, where no test's time limit counts and progress is seen.  On a machine that cannot build
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.helm import Helm
 from support.kube.controlplane import ControlPlane
 from support.kube.kubectl import Kubectl
 from support.kube.programs import programs
@@ -26,7 +27,8 @@ _CANNOT = pytest.StashKey[str]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the programs, when there is a test that wants them."""
-    if not any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items):
+    wanted = {"control_plane", "helm"}
+    if not any(wanted & set(getattr(item, "fixturenames", ())) for item in session.items):
         return
     if session.config.option.collectonly:
         return
@@ -43,15 +45,18 @@ def control_plane(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """A running control plane."""
-    reason = request.config.stash.get(_CANNOT, None)
-    if reason is not None:
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(f"no Kubernetes on this machine, and CI=true allows no skip: {reason}")
-        pytest.skip(f"no Kubernetes on this machine: {reason}")
+    _need_programs(request)
     running = ControlPlane(tmp_path_factory.mktemp("kube"))
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """The real helm, without a cluster."""
+    _need_programs(request)
+    return Helm(tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +80,12 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
     """kubectl in the test's namespace, as administrator."""
     return control_plane.kubectl.using("-n", namespace)
+
+
+def _need_programs(request: pytest.FixtureRequest) -> None:
+    reason = request.config.stash.get(_CANNOT, None)
+    if reason is None:
+        return
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(f"no Kubernetes on this machine, and CI=true allows no skip: {reason}")
+    pytest.skip(f"no Kubernetes on this machine: {reason}")

@@ -1,0 +1,244 @@
+"""Values: described, bounded, used; what they become in the settings of our own processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from support.helm import CHART, Helm, HelmError, Json, example, named, pods
+from tenure_cli.commands import PROCESSES
+from tenure_common import settings
+from tenure_injector import runtime
+from tenure_injector.config import Config as InjectorConfig
+from tenure_injector.meters import Meters
+from tenure_sidecar.etcd import Tls
+from tenure_sidecar.store.etcd.address import parse as parse_address
+
+ROOT = CHART.parents[1]
+VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA: Json = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+README = CHART / "README.md"
+OPEN = {"nodeSelector", "affinity", "annotations", "labels", "commonLabels", "resources"}
+
+
+def leaves(values: Json, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that can be set, by its path."""
+    for key, value in values.items():
+        inside = f"{path}.{key}" if path else key
+        if isinstance(value, dict) and value and key not in OPEN:
+            yield from leaves(value, inside)
+        else:
+            yield inside, value
+
+
+def described() -> dict[str, str]:
+    """Path to the text of its ``# --`` comment."""
+    found: dict[str, str] = {}
+    stack: list[tuple[int, str]] = []
+    text = ""
+    for line in (CHART / "values.yaml").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"\s*# -- (.*)", line):
+            text = match[1]
+        elif match := re.match(r"( *)(\w+):", line):
+            depth = len(match[1])
+            stack = [one for one in stack if one[0] < depth]
+            stack.append((depth, match[2]))
+            if text:
+                found[".".join(name for _, name in stack)] = text
+            text = ""
+    return found
+
+
+def table() -> str:
+    """The README's table."""
+    rows = ["| value | default | meaning |", "|---|---|---|"]
+    texts = described()
+    for path, value in leaves(VALUES):
+        shown = json.dumps(value) if value not in ("", [], {}) else ""
+        rows.append(f"| `{path}` | {f'`{shown}`' if shown else ''} | {texts.get(path, '')} |")
+    return "\n".join(rows)
+
+
+def test_every_value_is_described() -> None:
+    assert set(described()) == {path for path, _ in leaves(VALUES)}
+
+
+def test_every_value_is_in_the_schema_and_no_other() -> None:
+    def walk(schema: Json, values: Any, path: str) -> None:
+        if schema.get("type") != "object" or "properties" not in schema:
+            return
+        assert schema["additionalProperties"] is False, path
+        known = set(schema["properties"]) - {"global"}
+        assert known == set(values), path
+        for key in known:
+            walk(schema["properties"][key], values[key], f"{path}.{key}")
+
+    walk(SCHEMA, VALUES, "")
+
+
+def test_every_value_is_used() -> None:
+    templates = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (CHART / "templates").rglob("*")
+        if path.is_file()
+    )
+    placed = {"priorityClassName", "nodeSelector", "tolerations", "affinity"}
+    for path, _ in leaves(VALUES):
+        last = path.rsplit(".", 1)[-1]
+        if last in placed or last == "topologySpreadConstraints":
+            assert f"$values.{last}" in templates
+            continue
+        parent, _, name = path.rpartition(".")
+        direct = f".Values.{path}" in templates
+        through = parent == "image" and f"$image.{name}" in templates
+        assert direct or through, path
+
+
+def test_readme_has_them_all() -> None:
+    text = README.read_text(encoding="utf-8")
+    made = re.sub(
+        r"(<!-- values: begin -->\n).*?(<!-- values: end -->)",
+        lambda match: f"{match[1]}\n{table()}\n\n{match[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if os.environ.get("TENURE_WRITE_GOLDEN") == "1":
+        README.write_text(made, encoding="utf-8")
+        text = made
+    assert text == made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "injector.replica=2",
+        "injector.replicas=0",
+        "injector.failurePolicy=Maybe",
+        "injector.timeoutSeconds=60",
+        "injector.excludeNamespaces={Shop}",
+        "injector.resources.limits.memory=lots",
+        "image.digest=latest",
+        "image.pullPolicy=Sometimes",
+        "log.level=trace",
+        "compat.dapr=maybe",
+        "sidecar.resources.limits.cpu=lots",
+        "injector.resources.limits.cpu=",
+        "sidecar.resources.limit={}",
+        "externalEtcd.endpoints={https://etcd:2379}",
+        "unheard=1",
+    ],
+)
+def test_bad_value_is_refused(change: str, helm: Helm) -> None:
+    with pytest.raises(HelmError) as caught:
+        helm.template(*example("default"), "--set", change)
+    *parents, name = change.split("=", maxsplit=1)[0].split(".")
+    said = str(caught.value)
+    assert name in said
+    assert all(parent in said for parent in parents)
+
+
+@pytest.mark.parametrize("name", ["image.repository", "externalEtcd.endpoints"])
+def test_missing_value_is_named(name: str, helm: Helm) -> None:
+    with pytest.raises(HelmError, match=re.escape(name)):
+        helm.template(*example("default"), "--set", f"{name}=null")
+
+
+# --- the settings of our processes ----------------------------------------------------------------
+
+
+def command_of(pod: Json) -> tuple[list[str], dict[str, str]]:
+    """Arguments and variables of a pod's first container."""
+    (container,) = pod["spec"]["containers"]
+    env = {one["name"]: one.get("value", "from-the-pod") for one in container.get("env") or []}
+    return list(container.get("args") or []), env
+
+
+def test_our_commands_exist_and_take_what_they_get(objects: list[Json]) -> None:
+    for name, pod in pods(objects):
+        argv, env = command_of(pod)
+        assert argv[0] in PROCESSES, name
+        line = settings.parse(argv[1:], settings.settings_of(InjectorConfig))
+        assert set(env) <= {one.variable for one in settings.settings_of(InjectorConfig)}, name
+        runtime.check(settings.resolve(InjectorConfig, flags=line.flags, env=env))
+
+
+def injector_of(objects: list[Json], name: str = "tenure-injector") -> InjectorConfig:
+    (pod,) = [pod for each, pod in pods(objects) if each == f"Deployment/{name}"]
+    argv, env = command_of(pod)
+    line = settings.parse(argv[1:], settings.settings_of(InjectorConfig))
+    return settings.resolve(InjectorConfig, flags=line.flags, env=env)
+
+
+def test_injector_of_the_defaults(rendered: dict[str, list[Json]]) -> None:
+    config = injector_of(rendered["default"])
+    assert config.webhook == config.service == "tenure-injector"
+    assert config.certificate_secret == "tenure-injector-certificates"
+    assert config.failure_policy == "fail"
+    assert config.sidecar_image == "registry.example.org/tenure:0.1.0"
+    assert config.sidecar_store == "etcd://etcd.data.svc:2379"
+    assert config.sidecar_store_secret == "tenure-store"
+    assert config.sidecar_cpu_limit == "2"
+    usual = InjectorConfig()
+    for field in ("cpu_request", "cpu_limit", "memory_request", "memory_limit", "user", "native"):
+        assert getattr(config, f"sidecar_{field}") == getattr(usual, f"sidecar_{field}"), field
+
+
+def test_injector_of_everything(rendered: dict[str, list[Json]]) -> None:
+    config = injector_of(rendered["everything"], "tenure-flows-injector")
+    assert config.failure_policy == "ignore"
+    assert config.compat_dapr is True
+    assert config.exclude_namespaces == ("kube-system", "infra")
+    assert config.sidecar_image == "registry.example.org/engine:1"
+    assert config.sidecar_image_pull_policy == "Always"
+    assert config.sidecar_native is False
+    assert (config.sidecar_cpu_limit, config.sidecar_memory_limit) == ("", "")
+    assert config.sidecar_store == "etcd://etcd-0.data:2379,etcd-1.data:2379"
+    assert config.sidecar_store_secret == "flows-store"
+    assert config.log_level == "warning"
+
+
+def test_injector_with_a_certificate_of_another_program(rendered: dict[str, list[Json]]) -> None:
+    config = injector_of(rendered["cert-manager"])
+    assert config.certificate == "/var/run/tenure/certificate/tls.crt"
+    assert config.key == "/var/run/tenure/certificate/tls.key"
+
+
+def test_alerts_are_about_metrics_that_exist(rendered: dict[str, list[Json]]) -> None:
+    rule = named(rendered["ha"], "PrometheusRule", "tenure")
+    metrics = Meters().metrics.render().decode()
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            for name in re.findall(r"tenure_\w+", alert["expr"]):
+                assert f"# TYPE {name.removesuffix('_total')}" in metrics, name
+            for code in re.findall(r"TN\d{4}", alert["annotations"]["description"]):
+                assert (ROOT / "docs" / "errors" / f"{code}.md").exists()
+
+
+def test_chart_and_program_have_one_version() -> None:
+    from tenure_common.version import VERSION
+
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (chart["version"], chart["appVersion"]) == (VERSION, VERSION)
+
+
+def test_the_engines_take_the_store_that_the_chart_names(rendered: dict[str, list[Json]]) -> None:
+    address = parse_address(injector_of(rendered["ha"]).sidecar_store, tls=Tls("ca", "cert", "key"))
+    assert address.endpoints == tuple(f"https://etcd-{one}.data:2379" for one in range(3))
+
+
+def test_notes_tell_the_next_command_and_what_does_not_work_yet(helm: Helm) -> None:
+    text = helm(
+        "install", "tenure", CHART, "--namespace", "tenure-system", "--dry-run=client",
+        *example("default"),
+    )  # fmt: skip
+    notes = text.split("NOTES:")[1]
+    assert '{"tenure.dev/inject":"true"}' in notes
+    readme = README.read_text(encoding="utf-8")
+    for told in (notes, readme):
+        assert ("no `tenure sidecar`" in told) is ("sidecar" not in PROCESSES)

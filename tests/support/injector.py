@@ -1,0 +1,96 @@
+"""The injector that the chart installs, run on this machine: no node is needed for it.
+
+The process gets the arguments and variables of the chart's Deployment.  What a pod would have from
+its node (its address, its token, how it finds the API server) is given by flags.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from support.engine import free_ports
+from support.kube.controlplane import ControlPlane
+
+Json = dict[str, Any]
+
+READY_WITHIN = 60.0  # seconds; a bound for a broken injector, not a target
+
+
+class Injector:
+    """One process for a Deployment; ``url`` is where the API server reaches it."""
+
+    def __init__(self, control_plane: ControlPlane, deployment: Json, folder: Path) -> None:
+        self.name: str = deployment["metadata"]["name"]
+        self.namespace: str = deployment["metadata"]["namespace"]
+        self.port, self.health = free_ports(2)
+        self.url = f"https://127.0.0.1:{self.port}/mutate"
+        self._kube = control_plane
+        (self._container,) = deployment["spec"]["template"]["spec"]["containers"]
+        self._log = folder / f"{self.namespace}.log"
+        self._token = folder / f"{self.namespace}.token"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, with its account's rights, and wait until it is ready."""
+        token = self._kube.kubectl("create", "token", self.name, "-n", self.namespace)
+        self._token.write_text(token)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(Path(sys.executable).parent / "tenure"),
+                    *self._container["args"],
+                    "--certificate-names=127.0.0.1",
+                    "--host=127.0.0.1",
+                    f"--port={self.port}",
+                    f"--health-port={self.health}",
+                    f"--api-server={self._kube.server}",
+                    f"--api-token-file={self._token}",
+                    f"--api-ca-file={self._kube.certificates.authority}",
+                    "--drain=0",
+                ],
+                env={**os.environ, **self._variables()},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._ready():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=READY_WITHIN)
+
+    def _variables(self) -> dict[str, str]:
+        fields = {"metadata.namespace": self.namespace, "metadata.name": f"{self.name}-0"}
+        return {
+            one["name"]: one["value"]
+            if "value" in one
+            else fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
+            for one in self._container["env"]
+        }
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/readyz"):
+                return True
+        except OSError:
+            return False
+
+
+def reached_by_url(objects: Sequence[Json], url: str) -> None:
+    """Let the API server call ``url`` in place of the Service, which nothing routes to."""
+    for one in objects:
+        if one["kind"] == "MutatingWebhookConfiguration":
+            for webhook in one["webhooks"]:
+                webhook["clientConfig"] = {"url": url}
