@@ -34,6 +34,12 @@ PROCESSES: Final[dict[str, Process]] = {
         "Run the engine here, with an embedded store, and the app beside it.",
         named=True,
     ),
+    "sidecar": Process(
+        "tenure_sidecar.__main__:main",
+        "sidecar",
+        "Run the engine beside an app, in the app's pod.",
+        named=True,
+    ),
     "doctor": Process(
         "tenure_sidecar.doctor:main",
         "sidecar",

@@ -21,6 +21,7 @@ import structlog
 
 from tenure_common import clock
 from tenure_common.errors import BadSettingError, InjectorError
+from tenure_common.health import Health, Listener
 from tenure_common.version import VERSION
 from tenure_injector import quantities
 from tenure_injector.api import Api
@@ -29,7 +30,7 @@ from tenure_injector.events import Events
 from tenure_injector.files import Files
 from tenure_injector.meters import Meters
 from tenure_injector.rotation import Rotation
-from tenure_injector.server import Health, Listener, Webhook
+from tenure_injector.server import Webhook
 from tenure_injector.tls import ServerTls
 
 _log = structlog.get_logger(__name__)
@@ -142,10 +143,12 @@ class Injector:
             host=config.host,
             port=config.port,
             flag="--port",
-            tls=self._tls,
+            tls=self._tls.context,
             grace=config.grace,
         )
-        health = Health(meters=self.meters, stuck=self.stuck, not_ready=self.not_ready)
+        health = Health(
+            metrics=lambda: self.meters.metrics, stuck=self.stuck, not_ready=self.not_ready
+        )
         self._health = Listener(
             health.app(), host=config.host, port=config.health_port, flag="--health-port"
         )

@@ -1,4 +1,4 @@
-"""The two servers: reviews over HTTPS, health and metrics over HTTP.
+"""The webhook: reviews over HTTPS.
 
 What passes a review, in this order: the size limit (before a byte of the body is read), the number
 of bodies in memory, the time that a body may take, the decision.  Whatever goes wrong before a
@@ -11,29 +11,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Final
 
 import structlog
 from aiohttp import web
 
-from tenure_common import names
 from tenure_common.errors import (
     BadReviewError,
-    BadSettingError,
     InjectorError,
     MessageTooLargeError,
-    PortInUseError,
     TenureError,
 )
-from tenure_common.telemetry import CONTENT_TYPE
+from tenure_common.health import server_headers
 from tenure_injector import review
 from tenure_injector.admission import consider
 from tenure_injector.config import Config
 from tenure_injector.events import Events
 from tenure_injector.meters import Meters
 from tenure_injector.notices import notices
-from tenure_injector.tls import ServerTls
 
 _log = structlog.get_logger(__name__)
 
@@ -64,7 +59,7 @@ class Webhook:
         # One more than the limit: a body of exactly the limit is fine.
         app = web.Application(client_max_size=self._config.max_review_bytes + 1)
         app.router.add_post(PATH, self.mutate)
-        app.on_response_prepare.append(_headers)
+        app.on_response_prepare.append(server_headers)
         return app
 
     async def mutate(self, request: web.Request) -> web.Response:
@@ -118,93 +113,6 @@ class Webhook:
         return web.Response(body=encoded, content_type="application/json")
 
 
-class Health:
-    """Answers the kubelet and Prometheus."""
-
-    def __init__(
-        self, *, meters: Meters, stuck: Callable[[], str], not_ready: Callable[[], str]
-    ) -> None:
-        """``stuck`` and ``not_ready`` say what is wrong, or nothing."""
-        self._meters = meters
-        self._stuck = stuck
-        self._not_ready = not_ready
-
-    def app(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application()
-        app.router.add_get(names.PATH_LIVE, self.live)
-        app.router.add_get(names.PATH_READY, self.ready)
-        app.router.add_get(names.PATH_METRICS, self.metrics)
-        app.on_response_prepare.append(_headers)
-        return app
-
-    async def live(self, _request: web.Request) -> web.Response:
-        """200 while the loops make progress."""
-        return _state(self._stuck())
-
-    async def ready(self, _request: web.Request) -> web.Response:
-        """200 while reviews can be answered."""
-        return _state(self._not_ready())
-
-    async def metrics(self, _request: web.Request) -> web.Response:
-        """Prometheus text."""
-        return web.Response(
-            body=self._meters.metrics.render(), headers={"Content-Type": CONTENT_TYPE}
-        )
-
-
-class Listener:
-    """An application on a port."""
-
-    def __init__(  # noqa: PLR0913 - what a server needs to know
-        self,
-        app: web.Application,
-        *,
-        host: str,
-        port: int,
-        flag: str,
-        tls: ServerTls | None = None,
-        grace: float = 0.0,
-    ) -> None:
-        """Nothing listens yet; ``grace``: seconds that a stop waits for open calls."""
-        self._app = app
-        self._host = host
-        self._port = port
-        self._flag = flag
-        self._tls = tls
-        self._grace = grace
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> int:
-        """Listen; returns the port.  Raises: PortInUseError, BadSettingError."""
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=self._grace)
-        await runner.setup()
-        context = None if self._tls is None else self._tls.context
-        try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
-        except OSError as error:
-            await runner.cleanup()
-            where = f"{self._host}:{self._port}"
-            if error.errno is not None and "in use" in str(error):
-                message = f"{where} is taken by another program; choose another with {self._flag}"
-                raise PortInUseError(message) from error
-            message = f"cannot listen on {where} ({self._flag}): {error.strerror}"
-            raise BadSettingError(message) from error
-        self._runner = runner
-        return int(runner.addresses[0][1])
-
-    async def stop(self) -> None:
-        """Take no more calls, end the open ones; safe to call twice or before ``start``."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-
-def _state(problem: str) -> web.Response:
-    status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
-    return web.Response(status=status, text=f"{problem or 'ok'}\n")
-
-
 def _failure(error: TenureError) -> web.Response:
     response = web.Response(
         status=error.http,
@@ -213,7 +121,3 @@ def _failure(error: TenureError) -> web.Response:
     )
     response.force_close()  # what is still to come must not be read as the next request
     return response
-
-
-async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "tenure"

@@ -1,4 +1,4 @@
-"""Entry point of the engine: ``tenure dev``, or ``python -m tenure_sidecar dev``.
+"""Entry point of the engine: ``tenure dev``, ``tenure sidecar``, or ``python -m tenure_sidecar dev``.
 
 Settings come from flags, ``TENURE_...`` variables and a TOML file, in this order; what comes after
 ``--`` is the app's command.
@@ -6,16 +6,15 @@ Settings come from flags, ``TENURE_...`` variables and a TOML file, in this orde
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-from tenure_common import clock, logging, settings
-from tenure_common.errors import TenureError, UsageError
-from tenure_sidecar.config import Config
-from tenure_sidecar.runtime import main as serve
+from tenure_common.command import configured, exit_code
+from tenure_common.errors import UsageError
+from tenure_sidecar import pod, runtime
+from tenure_sidecar.config import Config, SidecarConfig, every_setting
 
-_USAGE = """\
+_DEV = """\
 usage: tenure dev [SETTINGS] [-- COMMAND ...]
 
 Runs the whole engine in this process on an embedded store; with COMMAND, the app beside it.
@@ -25,41 +24,43 @@ example: tenure dev --app-id orders -- python app.py
 settings [variable; default]:
 """
 
+_SIDECAR = """\
+usage: tenure sidecar [SETTINGS]
+
+Runs the engine beside an app, in the app's pod, on a store that the app's pods share.
+
+example: tenure sidecar --app-id orders --namespace shop --store etcd://etcd:2379
+
+settings [variable; default]:
+"""
+
 
 def dev(argv: Sequence[str]) -> int:
     """``tenure dev``; returns the exit code.  Raises: TenureError."""
-    known = settings.settings_of(Config, without=("command",))
-    line = settings.parse(argv, known)
-    if line.help:
-        print(_USAGE + settings.help_of(known))
-        return 0
-    path = settings.config_path(line.flags, os.environ)
-    config = settings.resolve(
-        Config,
-        flags=line.flags,
-        env=os.environ,
-        file=settings.read(path),
-        file_name=path or "",
-        given={"command": line.rest},
-    )
-    logging.configure(clock=clock.wall_ns, form=config.log_format, level=config.log_level)
-    return serve(config)
+    config = configured(Config, argv, usage=_DEV, rest="command", elsewhere=every_setting())
+    return 0 if config is None else runtime.main(config)
 
 
-_COMMANDS = {"dev": dev}
+def sidecar(argv: Sequence[str]) -> int:
+    """``tenure sidecar``; returns the exit code.  Raises: TenureError."""
+    config = configured(SidecarConfig, argv, usage=_SIDECAR, elsewhere=every_setting())
+    return 0 if config is None else pod.main(config)
+
+
+_COMMANDS = {"dev": dev, "sidecar": sidecar}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors go to standard error, with their code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
+
+    def command() -> int:
         if not words or words[0] not in _COMMANDS:
             message = f"name a command: {', '.join(_COMMANDS)}"
             raise UsageError(message)
         return _COMMANDS[words[0]](words[1:])
-    except TenureError as error:
-        print(f"tenure: {error}", file=sys.stderr)
-        return error.exit
+
+    return exit_code(command)
 
 
 if __name__ == "__main__":

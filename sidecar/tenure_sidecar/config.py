@@ -14,14 +14,14 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import FOREVER, Retention, parse_retention
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of ``tenure dev``; times in seconds, sizes in bytes."""
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of an app's engine, whatever it runs as; times in seconds, sizes in bytes."""
 
-    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")] = "app"
+    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")]
     namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
     store: Annotated[
         str, Meta(description="Where workflows are kept: sqlite:PATH or etcd://HOST:PORT,….")
-    ] = "sqlite:.tenure/tenure.db"
+    ]
     etcd_ca: Annotated[
         str, Meta(description="File with the certificates that etcd's own are checked against.")
     ] = ""
@@ -47,8 +47,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Protocol flavour of every worker; empty = detect."),
     ] = ""
     partitions: Annotated[
-        int, Meta(ge=1, description="Partitions of a new store; fixed when it is created.")
-    ] = 64
+        int,
+        Meta(
+            ge=0,
+            description="Partitions of a new store, fixed when it is created; 0 = 64, or what an "
+            "existing one has.",
+        ),
+    ] = 0
     max_message_bytes: Annotated[
         int, Meta(ge=1, description="Largest message taken from an app.")
     ] = 64 * 1024 * 1024
@@ -89,10 +94,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 500.0
     log_level: Annotated[Level, Meta(description="Least level that is logged.")] = "info"
     log_format: Annotated[Format, Meta(description="Form of the log.")] = "auto"
-    profile: Annotated[
-        str, Meta(description="Write a profile of the event loop's thread to this file.")
-    ] = ""
-    command: tuple[str, ...] = ()
 
     @property
     def kept(self) -> Retention:
@@ -106,6 +107,38 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             any=_kept("--retention", self.retention),
             by_status={status: _kept(*one) for status, one in own.items() if one[1]},
         )
+
+
+class Config(EngineConfig, frozen=True, kw_only=True):
+    """Settings of ``tenure dev``."""
+
+    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")] = "app"
+    store: Annotated[
+        str, Meta(description="Where workflows are kept: sqlite:PATH or etcd://HOST:PORT,….")
+    ] = "sqlite:.tenure/tenure.db"
+    profile: Annotated[
+        str, Meta(description="Write a profile of the event loop's thread to this file.")
+    ] = ""
+    command: tuple[str, ...] = ()
+
+
+class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
+    """Settings of ``tenure sidecar``: the app and the store must be named."""
+
+    health_host: Annotated[
+        str, Meta(description="Address on which the kubelet asks for health.")
+    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+    health_port: Annotated[
+        int, Meta(ge=0, le=65535, description="HTTP port of health and metrics; 0 = any free one.")
+    ] = names.PORT_HEALTH
+    pod_name: Annotated[str, Meta(description="Name of the pod.")] = ""
+    pod_uid: Annotated[str, Meta(description="Uid of the pod, the same after a restart.")] = ""
+    pod_ip: Annotated[str, Meta(description="Address of the pod.")] = ""
+
+
+def every_setting() -> frozenset[str]:
+    """The settings of all commands of this package: one file and environment serve them all."""
+    return frozenset({*Config.__struct_fields__, *SidecarConfig.__struct_fields__} - {"command"})
 
 
 def _kept(flag: str, text: str) -> int | None:

@@ -6,7 +6,6 @@ to open.  Exit code 0 = sound, 1 = problems (one a line on standard output), oth
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Annotated
 
 import msgspec
 
-from tenure_common import settings
-from tenure_common.errors import BadSettingError, TenureError
-from tenure_sidecar.config import Config
+from tenure_common.command import configured, exit_code
+from tenure_common.errors import BadSettingError
+from tenure_sidecar.config import every_setting
 from tenure_sidecar.store.sqlite.check import check
 
 _USAGE = """\
@@ -49,25 +48,15 @@ def examine(url: str) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
-    known = settings.settings_of(Doctor)
-    try:
-        line = settings.parse(argv, known)
-        if line.help:
-            print(_USAGE + settings.help_of(known))  # noqa: T201 - the command's output
-            return 0
-        path = settings.config_path(line.flags, os.environ)
-        config = settings.resolve(
-            Doctor,
-            flags=line.flags,
-            env=os.environ,
-            file=settings.read(path),
-            file_name=path or "",
-            elsewhere=Config.__struct_fields__,  # one file and environment serve all commands
-        )
-        problems = examine(config.store)
-    except TenureError as error:
-        print(f"tenure: {error}", file=sys.stderr)  # noqa: T201 - the command's output
-        return error.exit
+    return exit_code(lambda: doctor(argv))
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """``tenure doctor``; returns the exit code.  Raises: TenureError."""
+    config = configured(Doctor, argv, usage=_USAGE, elsewhere=every_setting())
+    if config is None:
+        return 0
+    problems = examine(config.store)
     for problem in problems:
         print(problem)  # noqa: T201 - the command's output
     verdict = f"{len(problems)} problems" if problems else "sound"

@@ -232,13 +232,10 @@ def test_the_engines_take_the_store_that_the_chart_names(rendered: dict[str, lis
     assert address.endpoints == tuple(f"https://etcd-{one}.data:2379" for one in range(3))
 
 
-def test_notes_tell_the_next_command_and_what_does_not_work_yet(helm: Helm) -> None:
+def test_notes_tell_the_next_command(helm: Helm) -> None:
     text = helm(
         "install", "tenure", CHART, "--namespace", "tenure-system", "--dry-run=client",
         *example("default"),
     )  # fmt: skip
     notes = text.split("NOTES:")[1]
     assert '{"tenure.dev/inject":"true"}' in notes
-    readme = README.read_text(encoding="utf-8")
-    for told in (notes, readme):
-        assert ("no `tenure sidecar`" in told) is ("sidecar" not in PROCESSES)

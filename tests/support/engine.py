@@ -1,4 +1,5 @@
-"""A real ``tenure dev`` process for tests: started, killed, paused and restarted at will.
+"""A real engine process (``tenure dev``, ``tenure sidecar``) for tests: started, killed, paused and
+restarted at will.
 
 The ports are chosen once, so that apps reconnect to the same address after a restart.  They lie
 outside the range from which the kernel takes the ports of outgoing connections: otherwise a client
@@ -54,18 +55,30 @@ class EngineFailedError(AssertionError):
 
 
 class EngineProcess:
-    """``tenure dev`` on one store (a database in ``folder`` unless given) and one set of ports."""
+    """An engine on one store (a database in ``folder`` unless given) and one set of ports.
+
+    ``role`` is the command, ``dev`` or ``sidecar``.
+    """
 
     def __init__(
-        self, folder: Path, *, args: Sequence[str] = (), app_id: str = "test", store: str = ""
+        self,
+        folder: Path,
+        *,
+        args: Sequence[str] = (),
+        app_id: str = "test",
+        store: str = "",
+        role: str = "dev",
     ) -> None:
         self.folder = folder
         self._store = store
         self.database = folder / "tenure.db"
-        self.grpc_port, self.taskhub_port, self.http_port = free_ports(3)
+        self.grpc_port, self.taskhub_port, self.http_port, self.health_port = free_ports(4)
         self.log = folder / "engine.log"
         self.app_id = app_id
+        self._role = role
         self._args = list(args)
+        if role == "sidecar":
+            self._args += [f"--health-port={self.health_port}", "--health-host=127.0.0.1"]
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -89,14 +102,24 @@ class EngineProcess:
         assert self._process is not None, "the engine is not running"
         return self._process.pid
 
+    @property
+    def health_url(self) -> str:
+        """Base URL of health and metrics; of a sidecar."""
+        return f"http://127.0.0.1:{self.health_port}"
+
     def start(self) -> str:
         """Start and wait for the ready line, which is returned."""
+        self.launch()
+        return self.ready()
+
+    def launch(self) -> None:
+        """Start and do not wait."""
         assert self._process is None or self._process.poll() is not None, "already running"
         command = [
             sys.executable,
             "-m",
             "tenure_sidecar",
-            "dev",
+            self._role,
             f"--app-id={self.app_id}",
             f"--store={self._store or f'sqlite:{self.database}'}",
             f"--grpc-port={self.grpc_port}",
@@ -108,9 +131,11 @@ class EngineProcess:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder
             )
-        return self._ready_line(self._process)
 
-    def _ready_line(self, process: subprocess.Popen[str]) -> str:
+    def ready(self) -> str:
+        """Wait for the ready line, which is returned."""
+        process = self._process
+        assert process is not None
         assert process.stdout is not None
         deadline = time.monotonic() + READY_WITHIN
         with selectors.DefaultSelector() as selector:

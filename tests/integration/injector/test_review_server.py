@@ -20,12 +20,13 @@ import trustme
 from support.pods import CONFIG, applied, body, engine, pod
 from tenure_common import clock
 from tenure_common.errors import BadCertificateError, BadSettingError, PortInUseError
+from tenure_common.health import Listener
 from tenure_injector import server as server_module
 from tenure_injector.events import QUEUE, Events
 from tenure_injector.files import Files
 from tenure_injector.meters import Meters
 from tenure_injector.pods import Json
-from tenure_injector.server import Health, Listener, Webhook
+from tenure_injector.server import Webhook
 from tenure_injector.tls import ServerTls
 
 LIMIT = 20_000
@@ -75,7 +76,12 @@ class Running:
     def listener(self, *, tls: ServerTls | None = None, **more: Any) -> Listener:
         config = msgspec.structs.replace(CONFIG, max_review_bytes=LIMIT)
         webhook = Webhook(config, events=self.events, meters=self.meters, monotonic=clock.monotonic)
-        wanted = {"host": "127.0.0.1", "port": 0, "flag": "--port", "tls": tls or self.tls}
+        wanted = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "flag": "--port",
+            "tls": (tls or self.tls).context,
+        }
         return Listener(webhook.app(), **{**wanted, **more})
 
     async def review(self, data: Any, **more: Any) -> tuple[int, Any]:
@@ -318,28 +324,3 @@ async def test_events_that_do_not_fit_are_dropped(running: Running) -> None:
         for number in range(QUEUE + 20):
             await running.post(session, body(pod(name=f"orders-{number}")))
     assert running.meters.events == {("dropped",): 20}
-
-
-# --- health ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("stuck", "not_ready", "live", "ready"),
-    [("", "", 200, 200), ("", "starting", 200, 503), ("nobody looks", "", 503, 200)],
-)
-async def test_health(stuck: str, not_ready: str, live: int, ready: int) -> None:
-    meters = Meters()
-    meters.reviews["inject", "Injected"] += 3
-    health = Health(meters=meters, stuck=lambda: stuck, not_ready=lambda: not_ready)
-    listener = Listener(health.app(), host="127.0.0.1", port=0, flag="--health-port")
-    port = await listener.start()
-    async with aiohttp.ClientSession() as session:
-        for path, expected, text in (("healthz", live, stuck), ("readyz", ready, not_ready)):
-            async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
-                assert answer.status == expected
-                assert (await answer.text()).strip() == (text or "ok")
-        async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-            metrics = await answer.text()
-    assert 'tenure_injector_reviews_total{reason="Injected",verdict="inject"} 3.0' in metrics
-    assert "tenure_injector_certificate_expiry_timestamp_seconds 0.0" in metrics
-    await listener.stop()

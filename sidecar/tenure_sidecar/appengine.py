@@ -1,0 +1,207 @@
+"""One app's engine: store, host, dispatch, verbs; no listeners.
+
+A sidecar has one, with workers at its ports; a gateway has one for each app, without.  Between
+``open`` and ``begin`` everything is made and nothing moves: whoever listens begins to listen there,
+because some SDKs give up when their first connection is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenure_common.clock import wall_ns
+from tenure_common.errors import BadSettingError
+from tenure_sidecar.actors.host import Host
+from tenure_sidecar.actors.jobs import Jobs
+from tenure_sidecar.actors.loops import Loops
+from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
+from tenure_sidecar.engine.limits import Limits
+from tenure_sidecar.http.manage.api import Api
+from tenure_sidecar.ids import SystemIds
+from tenure_sidecar.meters import engine_metrics
+from tenure_sidecar.store.group import GroupWriter
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.wire.dapr import DaprCodec
+from tenure_sidecar.wire.microsoft import MicrosoftCodec
+
+if TYPE_CHECKING:
+    from tenure_sidecar.config import EngineConfig
+    from tenure_sidecar.store.port import Store
+    from tenure_sidecar.wire.codec import Codec
+
+
+def open_store(config: EngineConfig) -> Store:
+    """The store that the settings name.  Raises: BadSettingError."""
+    kind, _, rest = config.store.partition(":")
+    if kind == "sqlite" and rest:
+        from tenure_sidecar.store.sqlite import SqliteStore  # noqa: PLC0415 - one store is enough
+
+        path = Path(rest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteStore(path, partitions=config.partitions or None)
+    if kind == "etcd":
+        from tenure_sidecar.etcd import Tls, User  # noqa: PLC0415
+        from tenure_sidecar.store.etcd import EtcdStore, parse  # noqa: PLC0415
+
+        if config.etcd_password and not config.etcd_user:
+            message = "--etcd-password is given without --etcd-user: say whose it is"
+            raise BadSettingError(message)
+        address = parse(
+            config.store,
+            tls=Tls(config.etcd_ca, config.etcd_cert, config.etcd_key),
+            user=User(config.etcd_user, config.etcd_password) if config.etcd_user else None,
+        )
+        return EtcdStore(
+            address,
+            namespace=config.namespace,
+            app=config.app_id,
+            partitions=config.partitions or None,
+        )
+    message = f"--store '{config.store}' is not a store: write sqlite:PATH or etcd://HOST:PORT,…"
+    raise BadSettingError(message)
+
+
+class AppEngine:
+    """See the module docstring."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Nothing is opened yet.  Raises: BadSettingError."""
+        self.config = config
+        self._kept = config.kept  # a bad setting is told before anything is made
+        self.ids = SystemIds()
+        self.store = open_store(config)
+        self.codecs: dict[str, Codec] = {
+            "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
+            "microsoft": MicrosoftCodec(),
+        }
+        self.loops = Loops()
+        self._begun = False
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the store and make the parts.  Raises: StoreError, BadSettingError."""
+        config = self.config
+        await self.store.open()
+        loop = asyncio.get_running_loop()
+        self.dispatcher = Dispatcher(
+            clock=wall_ns,
+            nonce=self.ids.nonce,
+            leases=Leases(
+                turn=config.turn_lease or float("inf"),
+                activity=config.activity_lease or float("inf"),
+            ),
+        )
+        self.writer = GroupWriter(
+            self.store, call_later=loop.call_later, now=loop.time, pace=self._pace
+        )
+        self.host = Host(
+            self.store,
+            writer=self.writer,
+            codecs=self.codecs,
+            ids=self.ids,
+            clock=wall_ns,
+            limits=Limits(),
+            app_id=config.app_id,
+            name=f"{socket.gethostname()}/{os.getpid()}",
+            retention=self._kept,
+        )
+        self.host.work = self.dispatcher
+        self.operations = Operations(
+            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
+        )
+        self.jobs = Jobs(self.store, operations=self.operations, clock=wall_ns, owned=self._owns)
+        self.retention = RetentionActor(
+            self.store,
+            writer=self.writer,
+            partitions=self._owned,
+            purged=self.host.purged,
+            clock=wall_ns,
+            rate=config.retention_rate,
+        )
+        self.host.expiring = self.retention.expect
+        self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
+        self.api = Api(
+            app_id=config.app_id,
+            operations=self.operations,
+            store=self.store,
+            jobs=self.jobs,
+            ids=self.ids,
+            clock=wall_ns,
+        )
+
+    async def begin(self) -> None:
+        """Own partitions, resume what was under way, run the loops.  Raises: StoreError."""
+        await self.host.start()
+        self.loops.start("dispatch sweep", self.dispatcher.run)
+        self.loops.start("bulk jobs", self.jobs.run)
+        self.loops.start("retention", self.retention.run)
+        self._begun = True
+
+    async def halt(self) -> None:
+        """Take no more work and tell the workers; safe to call after a failed start."""
+        self._begun = False
+        await self.loops.stop()
+        if hasattr(self, "dispatcher"):
+            self.dispatcher.close()
+
+    async def close(self) -> None:
+        """Finish the writes under way, give the partitions back, close the store."""
+        if hasattr(self, "host"):
+            await self.host.stop()
+        await self.store.close()
+
+    # --- facts --------------------------------------------------------------------------------
+
+    @property
+    def app_id(self) -> str:
+        """Name of the app."""
+        return self.config.app_id
+
+    @property
+    def workflows(self) -> Operations:
+        """The verbs."""
+        return self.operations
+
+    def not_ready(self) -> list[str]:
+        """Why the engine is not ready; empty when it is."""
+        if not self._begun:
+            return ["starting or stopping"]
+        return [*self.loops.failing, *self.host.loops.failing]
+
+    def connected_workers(self) -> int:
+        """Open work streams."""
+        return self.dispatcher.workers
+
+    def active_actors(self) -> dict[str, int]:
+        """Actor types as Dapr names them, with how many are in memory; none without a worker."""
+        if not self.dispatcher.workers:
+            return {}
+        prefix = f"dapr.internal.{self.config.namespace}.{self.config.app_id}"
+        return {
+            f"{prefix}.workflow": self.host.resident_count,
+            f"{prefix}.activity": self.dispatcher.in_flight,
+        }
+
+    # --- what the parts ask -------------------------------------------------------------------
+
+    def _pace(self) -> float:
+        """Most seconds between the beginnings of two writes: more company when more is in flight.
+
+        With one workflow under way a write begins at once.  With many, the app is the bottleneck
+        and a wait of milliseconds costs it nothing, while each write costs a thread wake-up and an
+        fsync.
+        """
+        return min(0.00006 * max(0, self.dispatcher.in_flight - 2), 0.006)
+
+    def _owned(self) -> list[int]:
+        return [fence.partition for fence in self.host.fences()]
+
+    def _owns(self, instance_id: str) -> bool:
+        return partition_of(instance_id, self.store.partitions) in self._owned()
