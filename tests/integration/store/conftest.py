@@ -8,20 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from integration.conftest import of_version
 from integration.store.samples import Hub
-from support.etcd import Cluster, binaries
+from support.etcd import Cluster, versions
 from tenure_sidecar.store.etcd import Address, EtcdStore
 from tenure_sidecar.store.memory import MemoryStore
 from tenure_sidecar.store.port import Store
 from tenure_sidecar.store.sqlite import SqliteStore, check
 
 
-@pytest.fixture(params=["memory", "sqlite", *(f"etcd-{version}" for version in binaries())])
+@pytest.fixture(params=["memory", "sqlite", *(f"etcd-{version}" for version in versions())])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An open, empty store; a durable one must be sound when the test is over."""
     kind, _, version = request.param.partition("-")
     if kind == "etcd":
-        opened: Store = an_etcd_store(request.getfixturevalue("etcd_clusters")[version])
+        opened: Store = an_etcd_store(
+            of_version(request, request.getfixturevalue("etcd_clusters"), version)
+        )
     else:
         opened = MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "tenure.db")
     await opened.open()

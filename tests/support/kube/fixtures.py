@@ -28,8 +28,12 @@ _CANNOT = pytest.StashKey[str]()
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the programs, when there is a test that wants them."""
     wanted = {"control_plane", "helm"}
-    if not any(wanted & set(getattr(item, "fixturenames", ())) for item in session.items):
-        return
+    if any(wanted & set(getattr(item, "fixturenames", ())) for item in session.items):
+        build_programs(session)
+
+
+def build_programs(session: pytest.Session) -> None:
+    """Build the programs; where that cannot be done, ``need_programs`` tells each test."""
     if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
@@ -45,7 +49,7 @@ def control_plane(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """A running control plane."""
-    _need_programs(request)
+    need_programs(request)
     running = ControlPlane(tmp_path_factory.mktemp("kube"))
     running.start()
     yield running
@@ -55,7 +59,7 @@ def control_plane(
 @pytest.fixture(scope="session")
 def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """The real helm, without a cluster."""
-    _need_programs(request)
+    need_programs(request)
     return Helm(tmp_path_factory.mktemp("helm"))
 
 
@@ -82,10 +86,13 @@ def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
     return control_plane.kubectl.using("-n", namespace)
 
 
-def _need_programs(request: pytest.FixtureRequest) -> None:
+def need_programs(request: pytest.FixtureRequest) -> None:
+    """Skip the test where the programs cannot be built; with ``CI=true`` fail it."""
     reason = request.config.stash.get(_CANNOT, None)
     if reason is None:
         return
     if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(f"no Kubernetes on this machine, and CI=true allows no skip: {reason}")
-    pytest.skip(f"no Kubernetes on this machine: {reason}")
+        pytest.fail(
+            f"the programs of a cluster cannot be built here, and CI=true allows no skip: {reason}"
+        )
+    pytest.skip(f"the programs of a cluster cannot be built here: {reason}")

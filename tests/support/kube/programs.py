@@ -67,6 +67,16 @@ def programs() -> Path:
     return folder
 
 
+def pinned(module: str) -> str:
+    """The version of a Go module that the programs are built from, without its ``v``."""
+    for line in (SOURCE / "go.mod").read_text().splitlines():
+        words = line.split()
+        if words[:1] == [module]:
+            return words[1].removeprefix("v")
+    message = f"go.mod has no {module}"
+    raise KeyError(message)
+
+
 def _key() -> str:
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum", "cmd/coredns/main.go"):
