@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure_common.clock import wall_ns
-from tenure_common.errors import BadSettingError
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
@@ -27,44 +25,13 @@ from tenure_sidecar.ids import SystemIds
 from tenure_sidecar.meters import engine_metrics
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.stores import open_store
 from tenure_sidecar.wire.dapr import DaprCodec
 from tenure_sidecar.wire.microsoft import MicrosoftCodec
 
 if TYPE_CHECKING:
     from tenure_sidecar.config import EngineConfig
-    from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
-
-
-def open_store(config: EngineConfig) -> Store:
-    """The store that the settings name.  Raises: BadSettingError."""
-    kind, _, rest = config.store.partition(":")
-    if kind == "sqlite" and rest:
-        from tenure_sidecar.store.sqlite import SqliteStore  # noqa: PLC0415 - one store is enough
-
-        path = Path(rest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(path, partitions=config.partitions or None)
-    if kind == "etcd":
-        from tenure_sidecar.etcd import Tls, User  # noqa: PLC0415
-        from tenure_sidecar.store.etcd import EtcdStore, parse  # noqa: PLC0415
-
-        if config.etcd_password and not config.etcd_user:
-            message = "--etcd-password is given without --etcd-user: say whose it is"
-            raise BadSettingError(message)
-        address = parse(
-            config.store,
-            tls=Tls(config.etcd_ca, config.etcd_cert, config.etcd_key),
-            user=User(config.etcd_user, config.etcd_password) if config.etcd_user else None,
-        )
-        return EtcdStore(
-            address,
-            namespace=config.namespace,
-            app=config.app_id,
-            partitions=config.partitions or None,
-        )
-    message = f"--store '{config.store}' is not a store: write sqlite:PATH or etcd://HOST:PORT,…"
-    raise BadSettingError(message)
 
 
 class AppEngine:

@@ -14,8 +14,8 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import FOREVER, Retention, parse_retention
 
 
-class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of an app's engine, whatever it runs as; times in seconds, sizes in bytes."""
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an app's workflows are, and how to get there."""
 
     app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")]
     namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
@@ -31,6 +31,11 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     etcd_password: Annotated[
         str, Meta(description="The user's password; better given as a variable.")
     ] = ""
+
+
+class EngineConfig(StoreConfig, frozen=True, kw_only=True):
+    """Settings of an app's engine, whatever it runs as; times in seconds, sizes in bytes."""
+
     host: Annotated[str, Meta(description="Loopback address to listen on.")] = names.LOOPBACK
     grpc_port: Annotated[
         int, Meta(ge=0, le=65535, description="gRPC port for Dapr SDKs; 0 = any free one.")

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from tenure_common.command import configured, exit_code
-from tenure_common.errors import BadSettingError
-from tenure_sidecar.config import every_setting
-from tenure_sidecar.store.sqlite.check import check
+from tenure_sidecar.config import StoreConfig, every_setting
+from tenure_sidecar.stores import check_store
 
 _USAGE = """\
 usage: tenure doctor [SETTINGS]
 
-Checks that a store is sound: its pages, its rows, and that every value can be read.
+Checks that a store is sound: its pages, its rows or keys, and that every value can be read.
 
 example: tenure doctor --store sqlite:.tenure/tenure.db
 
@@ -29,21 +27,13 @@ settings [variable; default]:
 """
 
 
-class Doctor(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of ``tenure doctor``."""
+class Doctor(StoreConfig, frozen=True, kw_only=True):
+    """Settings of ``tenure doctor``; app and namespace are for etcd."""
 
-    store: Annotated[str, msgspec.Meta(description="The store: sqlite:PATH.")] = (
-        "sqlite:.tenure/tenure.db"
-    )
-
-
-def examine(url: str) -> list[str]:
-    """The problems of the store that ``url`` names.  Raises: BadSettingError, StoreError."""
-    kind, _, path = url.partition(":")
-    if kind != "sqlite" or not path:
-        message = f"--store '{url}' cannot be checked: write sqlite:PATH"
-        raise BadSettingError(message)
-    return check(Path(path))
+    app_id: Annotated[str, msgspec.Meta(description="Name of the app.")] = "app"
+    store: Annotated[
+        str, msgspec.Meta(description="The store: sqlite:PATH or etcd://HOST:PORT,….")
+    ] = "sqlite:.tenure/tenure.db"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,7 +46,7 @@ def doctor(argv: Sequence[str]) -> int:
     config = configured(Doctor, argv, usage=_USAGE, elsewhere=every_setting())
     if config is None:
         return 0
-    problems = examine(config.store)
+    problems = check_store(config)
     for problem in problems:
         print(problem)  # noqa: T201 - the command's output
     verdict = f"{len(problems)} problems" if problems else "sound"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tenure_common.errors import BadSettingError, StoreError
+from tenure_common.errors import StoreError
 from tenure_sidecar import doctor
+from tenure_sidecar.config import StoreConfig
 from tenure_sidecar.store.sqlite import SqliteStore
 
 
@@ -45,11 +46,11 @@ def test_sound(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_problems_are_one_a_line(
     database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def found(path: Path) -> list[str]:
-        assert path == database
+    def found(config: StoreConfig) -> list[str]:
+        assert config.store == f"sqlite:{database}"
         return ["page 3 is torn", "'i1' has no head"]
 
-    monkeypatch.setattr(doctor, "check", found)
+    monkeypatch.setattr(doctor, "check_store", found)
     assert doctor.main([f"--store=sqlite:{database}"]) == 1
     captured = capsys.readouterr()
     assert captured.out.splitlines() == ["page 3 is torn", "'i1' has no head"]
@@ -81,7 +82,8 @@ def test_variable_and_file_name_the_store(
         pytest.param(
             ["--store", "sqlite:/no/such.db"], StoreError.exit, "/no/such.db", id="no-file"
         ),
-        pytest.param(["--store", "etcd:https://x"], 2, "sqlite:PATH", id="other-store"),
+        pytest.param(["--store", "etcd:https://x"], 2, "etcd://HOST", id="no-etcd-address"),
+        pytest.param(["--store", "postgres://x"], 2, "sqlite:PATH", id="other-store"),
         pytest.param(["--store", "sqlite:"], 2, "sqlite:PATH", id="no-path"),
         pytest.param(["--stroe", "x"], 2, "did you mean --store", id="misspelt"),
         pytest.param(["--config", "/no/such.toml"], 2, "/no/such.toml", id="no-settings-file"),
@@ -99,8 +101,3 @@ def test_refusals(
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--help"]) == 0
     assert "--store" in capsys.readouterr().out
-
-
-def test_examine_refuses_what_it_cannot_read() -> None:
-    with pytest.raises(BadSettingError):
-        doctor.examine("postgres://x")

@@ -13,9 +13,9 @@ import pytest
 
 from tenure_common.errors import BadSettingError, PortInUseError
 from tenure_sidecar.actors.loops import Loops
-from tenure_sidecar.appengine import open_store
 from tenure_sidecar.config import Config
 from tenure_sidecar.runtime import Engine, ready_line
+from tenure_sidecar.stores import open_store
 
 
 def config(path: Path, **more: object) -> Config:

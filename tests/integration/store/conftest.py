@@ -12,6 +12,8 @@ from integration.conftest import of_version
 from integration.store.samples import Hub
 from support.etcd import Cluster, versions
 from tenure_sidecar.store.etcd import Address, EtcdStore
+from tenure_sidecar.store.etcd import check as check_etcd
+from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.memory import MemoryStore
 from tenure_sidecar.store.port import Store
 from tenure_sidecar.store.sqlite import SqliteStore, check
@@ -29,6 +31,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         opened = MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "tenure.db")
     await opened.open()
     yield opened
+    if isinstance(opened, EtcdStore):
+        keys = Keys("test", opened.app)
+        assert await check_etcd(opened.client, keys) == []
     await opened.close()
     if kind == "sqlite":
         assert check(tmp_path / "tenure.db") == []

@@ -11,7 +11,7 @@
     load, head ──── reading ── one snapshot each          heads, count ── pages
     due, active ─── scans                                 watch ───────── changes
     own, claim ──── owners ─── the fence is a key's revision
-    etcd://… ────── address
+    etcd://… ────── address                               tenure doctor ─ check
 
 ``keys`` says where everything lies, ``values`` in which form.  Two laws hold everything together:
 an op is one transaction of etcd's (W1), and a turn compares the revisions of its partition's owner
@@ -19,7 +19,8 @@ key and of its instance's head key (W2).
 """
 
 from tenure_sidecar.store.etcd.address import Address, parse
+from tenure_sidecar.store.etcd.check import check, examine
 from tenure_sidecar.store.etcd.owners import Held, Owners, Roster
 from tenure_sidecar.store.etcd.store import EtcdStore
 
-__all__ = ["Address", "EtcdStore", "Held", "Owners", "Roster", "parse"]
+__all__ = ["Address", "EtcdStore", "Held", "Owners", "Roster", "check", "examine", "parse"]

@@ -91,6 +91,7 @@ class EtcdStore:
             raise BadSettingError(message)
         self.partitions = partitions or 0  # known when open
         self.handle = f"{nonce():016x}"  # names this process in what it writes
+        self.app = app
         self._wanted = partitions
         self._address = address
         self._keys = Keys(namespace, app, prefix=address.prefix)
