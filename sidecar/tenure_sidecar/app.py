@@ -15,22 +15,26 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from tenure_common import names
 from tenure_common.errors import UsageError
 
 _log = structlog.get_logger(__name__)
 
 
 def environment(
-    base: Mapping[str, str], *, app_id: str, grpc_port: int, http_port: int
+    base: Mapping[str, str], *, app_id: str, grpc_port: int, http_port: int, api_token: str = ""
 ) -> dict[str, str]:
-    """The app's environment: ``base`` and the variables that SDKs look for."""
+    """The app's environment: ``base`` and the variables that SDKs look for; the API token too,
+    when there is one."""
+    token = {names.DAPR_API_TOKEN: api_token} if api_token else {}
     return {
         **base,
-        "APP_ID": app_id,
-        "DAPR_GRPC_PORT": str(grpc_port),
-        "DAPR_GRPC_ENDPOINT": f"http://127.0.0.1:{grpc_port}",
-        "DAPR_HTTP_PORT": str(http_port),
-        "DAPR_HTTP_ENDPOINT": f"http://127.0.0.1:{http_port}",
+        **token,
+        names.APP_ID: app_id,
+        names.DAPR_GRPC_PORT: str(grpc_port),
+        names.DAPR_GRPC_ENDPOINT: f"http://127.0.0.1:{grpc_port}",
+        names.DAPR_HTTP_PORT: str(http_port),
+        names.DAPR_HTTP_ENDPOINT: f"http://127.0.0.1:{http_port}",
     }
 
 

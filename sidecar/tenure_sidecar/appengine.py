@@ -18,6 +18,7 @@ from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.http.manage.api import Api
@@ -47,6 +48,7 @@ class AppEngine:
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),
         }
+        self.attributes = Attributes()
         self.loops = Loops()
         self._begun = False
 

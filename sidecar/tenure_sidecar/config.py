@@ -79,7 +79,7 @@ class EngineConfig(StoreConfig, frozen=True, kw_only=True):
     api_token: Annotated[
         str,
         Meta(
-            description="Token that HTTP clients must send as dapr-api-token; gRPC is not checked."
+            description="Token that all callers must send as dapr-api-token; apps: DAPR_API_TOKEN."
         ),
     ] = ""
     retention: Annotated[

@@ -20,6 +20,8 @@ from tenure_sidecar.app import App, environment
 from tenure_sidecar.appengine import AppEngine
 from tenure_sidecar.http.manage.api import OneApp
 from tenure_sidecar.http.server import HttpServer
+from tenure_sidecar.rpc.access import guarded
+from tenure_sidecar.rpc.runtime import runtime_service
 from tenure_sidecar.rpc.servers import make
 from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.transport import TransportLimits
@@ -71,12 +73,14 @@ class Engine(AppEngine):
             message_bytes=config.max_worker_message_bytes,
             app_id=config.app_id,
         )
+        if default_flavour == "dapr":
+            unary |= runtime_service(self)
         transport = make(
             config.transport,
             host=config.host,
             port=port,
-            unary=unary,
-            streams=streams,
+            unary=guarded(unary, config.api_token),
+            streams=guarded(streams, config.api_token),
             limits=TransportLimits(max_receive_bytes=config.max_message_bytes),
             port_flag=flag,
         )
@@ -121,6 +125,7 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
                 app_id=config.app_id,
                 grpc_port=engine.grpc_port,
                 http_port=engine.http_port,
+                api_token=config.api_token,
             )
             app = await App.start(config.command, env)
             waits.append(loop.create_task(app.wait()))

@@ -17,6 +17,7 @@ from typing import Any
 from conformance.catalogue import GROUPS, SCENARIOS
 from conformance.sdks import SDKS, Sdk
 from conformance.suite import Scenario
+from tenure_sidecar.rpc.runtime import ACTOR_METHODS, OTHER_METHODS, STAGES
 from tenure_sidecar.rpc.service import task_hub
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,6 +136,7 @@ def _rest(operations: Sequence[str]) -> Iterator[str]:
     for name in sorted(operations):
         yield f"| {name} | {NOTES.get(name, 'served')} |"
     yield ""
+    yield from _runtime()
     yield "## Fields"
     yield ""
     yield "What is not simply taken over as the SDK sends it:"
@@ -148,6 +150,31 @@ def _rest(operations: Sequence[str]) -> Iterator[str]:
         "Nothing is dropped in silence: an action that is not supported ends its workflow FAILED with "
         "the code, a request that is not supported is answered UNIMPLEMENTED with it."
     )
+
+
+def _runtime() -> Iterator[str]:
+    yield "## Dapr's runtime service"
+    yield ""
+    yield "Every unary operation of `dapr.proto.runtime.v1.Dapr` that is known here, on the Dapr port:"
+    yield ""
+    yield "| operation | state |"
+    yield "|---|---|"
+    yield (
+        "| StartWorkflow, GetWorkflow, RaiseEventWorkflow, PauseWorkflow, ResumeWorkflow, "
+        f"TerminateWorkflow, PurgeWorkflow, each with {' and '.join(STAGES)} | served |"
+    )
+    yield "| GetMetadata, SetMetadata | served |"
+    yield (
+        f"| {', '.join(ACTOR_METHODS)} | UNIMPLEMENTED, [TN0300](errors/TN0300.md); "
+        "PERMISSION_DENIED for the engine's own actor types |"
+    )
+    yield f"| {', '.join(OTHER_METHODS)} | UNIMPLEMENTED, [TN0300](errors/TN0300.md) |"
+    yield ""
+    yield (
+        "The component's name is ignored, so `ERR_WORKFLOW_COMPONENT_MISSING` and "
+        "`ERR_WORKFLOW_COMPONENT_NOT_FOUND` are never answered."
+    )
+    yield ""
 
 
 def served() -> list[str]:

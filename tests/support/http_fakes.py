@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tenure_common.errors import NoSuchInstanceError, StoreUnavailableError, TenureError
 from tenure_common.telemetry import Metrics
+from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.engine.head import Head
 
@@ -81,6 +82,7 @@ class FakeEngine:
     workers: int = 0
     actors: Mapping[str, int] = field(default_factory=dict[str, int])
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
+    attributes: Attributes = field(default_factory=Attributes)
     metrics: Metrics = field(default_factory=Metrics)
 
     def not_ready(self) -> Sequence[str]:

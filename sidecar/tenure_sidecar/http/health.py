@@ -8,7 +8,7 @@ Neither may wait for a worker: the worker waits for them.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,10 +17,7 @@ from tenure_common.version import VERSION
 from tenure_sidecar.http.replies import error, json, nothing
 
 if TYPE_CHECKING:
-    from tenure_sidecar.http.port import Engine
-
-MAX_ATTRIBUTES: Final = 64
-MAX_ATTRIBUTE_LENGTH: Final = 1024  # characters, of key and value each
+    from tenure_sidecar.dapr_api.port import Engine
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -36,11 +33,10 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 
 
 class Health:
-    """Handlers on the engine's facts, and the attributes that the app sets."""
+    """Handlers on the engine's facts."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._attributes: dict[str, str] = {}
 
     async def healthz(self, request: web.Request) -> web.Response:
         """204 when ready, 500 with the reasons when not; ``?appid=`` also checks who this is."""
@@ -81,21 +77,14 @@ class Health:
             "components": [],
             "subscriptions": [],
             "httpEndpoints": [],
-            "extended": {"runtime": "tenure", "tenureVersion": VERSION, **self._attributes},
+            "extended": engine.attributes.extended(),
             "workflows": {"connectedWorkers": engine.connected_workers()},
         }
         return json(described)
 
     async def set_attribute(self, request: web.Request) -> web.Response:
         """Add to the metadata's ``extended``, until the process ends."""
-        key, value = request.match_info["key"], await request.text()
-        if max(len(key), len(value)) > MAX_ATTRIBUTE_LENGTH:
-            message = f"a metadata key or value has at most {MAX_ATTRIBUTE_LENGTH} characters"
-            return error(HTTPStatus.BAD_REQUEST, "ERR_METADATA_TOO_LONG", message)
-        if key not in self._attributes and len(self._attributes) >= MAX_ATTRIBUTES:
-            message = f"there are {MAX_ATTRIBUTES} metadata keys already"
-            return error(HTTPStatus.BAD_REQUEST, "ERR_METADATA_TOO_MANY", message)
-        self._attributes[key] = value
+        self._engine.attributes.set(request.match_info["key"], await request.text())
         return nothing()
 
     async def metrics(self, _request: web.Request) -> web.Response:

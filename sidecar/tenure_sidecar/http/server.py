@@ -21,6 +21,7 @@ from tenure_common.errors import (
     SlowRequestError,
     TenureError,
 )
+from tenure_sidecar.dapr_api.errors import DaprError
 from tenure_sidecar.http import health, workflows
 from tenure_sidecar.http.guard import refusal
 from tenure_sidecar.http.manage import server as manage
@@ -30,8 +31,8 @@ from tenure_sidecar.rpc.ports import refusal as bind_refusal
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
+    from tenure_sidecar.dapr_api.port import Engine
     from tenure_sidecar.http.manage.api import Apps
-    from tenure_sidecar.http.port import Engine
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ class HttpServer:
         self._port = port
         self._runner: web.AppRunner | None = None
         app = web.Application(
-            middlewares=[_guard(hosts, token), _errors, _limit(max_body_bytes)],
+            middlewares=[_guard(hosts, token), errors, _limit(max_body_bytes)],
             client_max_size=max_body_bytes,
         )
         app.add_routes([*health.routes(engine), *workflows.routes(engine), *more_routes])
@@ -144,11 +145,12 @@ def _too_large(request: web.Request, max_bytes: int) -> web.Response:
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware: what a handler raises, as an answer in the form of the API that was called."""
     try:
         return await handler(request)
-    except TenureError as cause:
-        return manage.failure(cause) if manage.owns(request.path) else failure(cause)
+    except (DaprError, TenureError) as cause:
+        return _failed(request, cause)
     except web.HTTPNotFound:
         message = f"there is no {request.path} here; of Dapr, Tenure serves the workflow API alone"
         return _refuse(request, NoSuchRouteError(message), "ERR_NOT_FOUND")
@@ -164,6 +166,12 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         _log.exception("request failed", method=request.method, path=request.path)
         bug = TenureError(f"{type(cause).__name__}: {cause}")
         return _refuse(request, bug, bug.code)
+
+
+def _failed(request: web.Request, cause: DaprError | TenureError) -> web.Response:
+    if isinstance(cause, DaprError):
+        return error(cause.statuses.http, cause.code, cause.message)
+    return manage.failure(cause) if manage.owns(request.path) else failure(cause)
 
 
 async def _headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tenure_common.errors import TenureError
+from tenure_sidecar.dapr_api.errors import DaprError
 
 if TYPE_CHECKING:
     from tenure_sidecar.rpc.transport import Call, Stream
@@ -22,6 +23,9 @@ def fail(call: Call | Stream, error: BaseException) -> None:
     """End the call with the status that the error stands for."""
     if isinstance(error, TenureError):
         call.fail(error.grpc, f"{error.message} [{error.code}]")
+        return
+    if isinstance(error, DaprError):
+        call.fail(error.statuses.grpc, f"{error.message} [{error.code}]")
         return
     _log.error("request failed", exc_info=error)
     call.fail("INTERNAL", f"{type(error).__name__}: {error} [TN0001]")

@@ -13,7 +13,9 @@ from aiohttp.web import Application, Request
 
 from support.http_fakes import FakeEngine
 from tenure_common.version import VERSION
+from tenure_sidecar.dapr_api.metadata import MAX_ATTRIBUTES, MAX_LENGTH
 from tenure_sidecar.http import health
+from tenure_sidecar.http.server import errors
 
 Client = TestClient[Request, Application]
 
@@ -25,7 +27,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 async def client(engine: FakeEngine) -> AsyncIterator[Client]:
-    app = Application()
+    app = Application(middlewares=[errors])
     app.add_routes(health.routes(engine))
     async with TestClient(TestServer(app)) as connected:
         yield connected
@@ -116,8 +118,8 @@ async def test_attributes_are_kept(client: Client) -> None:
 @pytest.mark.parametrize(
     ("length", "status"),
     [
-        pytest.param(health.MAX_ATTRIBUTE_LENGTH, 204, id="at-the-limit"),
-        pytest.param(health.MAX_ATTRIBUTE_LENGTH + 1, 400, id="one-more"),
+        pytest.param(MAX_LENGTH, 204, id="at-the-limit"),
+        pytest.param(MAX_LENGTH + 1, 400, id="one-more"),
     ],
 )
 async def test_attributes_are_short(client: Client, length: int, status: int) -> None:
@@ -126,7 +128,7 @@ async def test_attributes_are_short(client: Client, length: int, status: int) ->
 
 
 async def test_attributes_are_few(client: Client) -> None:
-    for number in range(health.MAX_ATTRIBUTES):
+    for number in range(MAX_ATTRIBUTES):
         assert (await client.put(f"/v1.0/metadata/k{number}", data="x")).status == 204
     assert (await client.put("/v1.0/metadata/k0", data="y")).status == 204
     answer = await client.put("/v1.0/metadata/one-more", data="x")

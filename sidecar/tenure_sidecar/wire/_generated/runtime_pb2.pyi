@@ -124,9 +124,13 @@ class RaiseEventWorkflowRequest(_message.Message):
     app_id: str
     def __init__(self, instance_id: _Optional[str] = ..., workflow_component: _Optional[str] = ..., event_name: _Optional[str] = ..., event_data: _Optional[bytes] = ..., app_id: _Optional[str] = ...) -> None: ...
 
-class GetMetadataRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class SetMetadataRequest(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class ActiveActorsCount(_message.Message):
     __slots__ = ("type", "count")

@@ -1,6 +1,6 @@
-"""What the HTTP side needs from the engine, as protocols: facts for health, verbs for workflows.
+"""What the building block needs from the engine, as protocols: facts, and verbs for workflows.
 
-The engine implements both; tests implement them in a few lines.  Nothing here knows of HTTP.
+The engine implements both; tests implement them in a few lines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tenure_common.telemetry import Metrics
+    from tenure_sidecar.dapr_api.metadata import Attributes
     from tenure_sidecar.engine.events import Instant
     from tenure_sidecar.engine.head import Head
 
@@ -30,6 +31,11 @@ class Engine(Protocol):
     @property
     def metrics(self) -> Metrics:
         """What /metrics shows."""
+        ...
+
+    @property
+    def attributes(self) -> Attributes:
+        """What the app added to the metadata."""
         ...
 
     def not_ready(self) -> Sequence[str]:
