@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types demo bench build lock notes clean
+.PHONY: help setup test lint types demo bench build image lock notes clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure against the floor and a null engine; ARGS=--quick for
 
 build: $(READY) ## Build wheel and sdist into dist/
 	@$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist .
+
+image: $(READY) ## Build the image of all roles as build/tenure.tar, without a container engine
+	@$(BIN)/python image/build.py $(ARGS)
 
 lock: $(READY) ## Resolve the dependencies again and write requirements/
 	@$(BIN)/python requirements/lock.py

@@ -146,9 +146,10 @@ LAYERS = (
     ),
     Layer(
         "kubernetes",
-        "resources, injector and chart against a real API server",
+        "image, chart, resources and injector, against a real API server",
         (
             Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
+            Suite("image tests", ("tests/image",)),
             Suite("chart tests", ("tests/chart",)),
             Suite("kubernetes tests", ("tests/kubernetes",)),
         ),

@@ -1,0 +1,173 @@
+"""The product's image: interpreter, locked packages, Tenure, a user without rights, what is in it.
+
+Interpreter and packages change rarely: their layers are kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from oci import sbom
+from oci.archive import ARCHITECTURES, Blob, Entry, Image, layer, write
+from oci.rootfs import PREFIX, SITE, USER, VERSION, interpreter, packages, system
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "requirements" / "image.txt"
+
+
+def build(name: str, out: Path) -> str:
+    """Write the archive of the image ``name``; its digest."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+        work = Path(scratch)
+        base = cached("python", _base_key(), lambda: [*system(), *_compiled(work / "std")])
+        needed = _packages_folder()
+        dependencies = cached("packages", f"{needed.name}-{_rules()}", lambda: packages(needed))
+        own = work / "own"
+        _pip("--no-deps", "--no-build-isolation", "--target", str(own), str(ROOT))
+        _compile(own)
+        libraries = [Path(p).name for p in (*names(base), *names(dependencies)) if ".so" in p]
+        version = _version()
+        program = [
+            *packages(own),
+            Entry(f"{PREFIX}/bin/tenure", ROOT / "image" / "tenure", mode=0o755),
+            Entry(
+                sbom.PLACE,
+                sbom.bill(
+                    (needed, own),
+                    libraries=[one for one in libraries if one.startswith(("lib", "ld-"))],
+                    version=version,
+                ),
+            ),
+        ]
+        image = Image(
+            name=name,
+            architecture=ARCHITECTURES[platform.machine()],
+            entrypoint=(f"/{PREFIX}/bin/tenure",),
+            user=f"{USER}:{USER}",
+            env={
+                "PATH": f"/{PREFIX}/bin",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONUNBUFFERED": "1",
+                "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+            },
+            labels={
+                "org.opencontainers.image.title": "tenure",
+                "org.opencontainers.image.version": version,
+                "org.opencontainers.image.licenses": "Apache-2.0",
+            },
+        )
+        return write(image, (base, dependencies, layer(program, work / "own.tar")), out)
+
+
+def cached(kind: str, key: str, entries: Callable[[], Iterable[Entry]]) -> Blob:
+    """A layer from the user's cache; made first when it is not there."""
+    file = cache() / f"{kind}-{key}.tar"
+    if not file.exists():
+        say(f"making the layer '{kind}' (once; {file})")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        layer(entries(), part)
+        part.rename(file)
+    with file.open("rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    return Blob(file, digest, file.stat().st_size)
+
+
+def names(blob: Blob) -> list[str]:
+    """The names in a layer."""
+    import tarfile  # noqa: PLC0415 - here alone
+
+    with tarfile.open(blob.file) as tar:
+        return tar.getnames()
+
+
+def cache() -> Path:
+    """Where layers are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "tenure" / "image"
+
+
+def say(text: str) -> None:
+    """Print progress."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a script's output
+
+
+def _base_key() -> str:
+    return f"{_rules()}-{_hash(sys.version.encode())}"
+
+
+def _rules() -> str:
+    """What says which files go in."""
+    return _hash((ROOT / "image" / "oci" / "rootfs.py").read_bytes())
+
+
+def _packages_folder() -> Path:
+    """The locked packages, installed and compiled; from the cache when they were before."""
+    folder = cache() / f"site-{_hash(LOCK.read_bytes(), sys.version.encode())}"
+    if not folder.exists():
+        say(f"installing the packages of {LOCK.name} (once; {folder})")
+        part = folder.with_name(f"{folder.name}.{os.getpid()}")
+        _pip(
+            *("--no-deps", "--require-hashes", "--only-binary=:all:"),
+            *("--target", str(part), "-r", str(LOCK)),
+        )
+        _compile(part)
+        shutil.rmtree(part / "bin", ignore_errors=True)
+        part.rename(folder)
+    return folder
+
+
+def _compiled(folder: Path) -> Iterable[Entry]:
+    """The interpreter, with the code of its modules."""
+    entries = list(interpreter())
+    library = f"{PREFIX}/lib/python{VERSION}/"
+    for entry in entries:
+        if entry.path.startswith(library) and isinstance(entry.content, Path):
+            place = folder / entry.path.removeprefix(library)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(entry.content, place)
+    _compile(folder)
+    yield from entries
+    for path in sorted(folder.rglob("*.pyc")):
+        yield Entry(library + path.relative_to(folder).as_posix(), path)
+
+
+def _compile(folder: Path) -> None:
+    """Put code beside the modules, which nobody can do in an image that is read only.
+
+    It is not checked against the sources, whose times are the same in every image.  A process of its
+    own compiles, because code that comes after other code is not the same to the bit.
+    """
+    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(folder), "-p", f"/{SITE}", str(folder)]
+    env = {**os.environ, "PYTHONHASHSEED": "0"}
+    if subprocess.run(command, check=False, env=env, stdout=subprocess.DEVNULL).returncode:  # noqa: S603
+        say(f"some modules below {folder} cannot be compiled; they are taken as they are")
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
+    command += ["--quiet", "--no-compile"]
+    subprocess.run([*command, *arguments], check=True)  # noqa: S603 - our own command
+
+
+def _version() -> str:
+    found: dict[str, str] = {}
+    exec((ROOT / "common/tenure_common/version.py").read_text(encoding="utf-8"), found)  # noqa: S102
+    return found["VERSION"]
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
