@@ -18,6 +18,7 @@ from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
@@ -38,11 +39,14 @@ if TYPE_CHECKING:
 class AppEngine:
     """See the module docstring."""
 
-    def __init__(self, config: EngineConfig) -> None:
-        """Nothing is opened yet.  Raises: BadSettingError."""
+    def __init__(self, config: EngineConfig, *, identity: Identity | None = None) -> None:
+        """Nothing is opened yet.  ``identity``: who this process is among those that share the
+        app's store; a new one unless given.  Raises: BadSettingError."""
         self.config = config
         self._kept = config.kept  # a bad setting is told before anything is made
         self.ids = SystemIds()
+        name = f"{socket.gethostname()}/{os.getpid()}/{self.ids.nonce}"
+        self.identity = identity or Identity(name, pod=name)
         self.store = open_store(config)
         self.codecs: dict[str, Codec] = {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
@@ -78,10 +82,12 @@ class AppEngine:
             clock=wall_ns,
             limits=Limits(),
             app_id=config.app_id,
-            name=f"{socket.gethostname()}/{os.getpid()}",
+            name=self.identity.name,
             retention=self._kept,
+            identity=self.identity,
         )
         self.host.work = self.dispatcher
+        self.dispatcher.on_workers = self.host.workers
         self.operations = Operations(
             self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
         )
@@ -114,8 +120,11 @@ class AppEngine:
         self._begun = True
 
     async def halt(self) -> None:
-        """Take no more work and tell the workers; safe to call after a failed start."""
-        self._begun = False
+        """Hand the partitions over, take no more work and tell the workers; safe to call after a
+        failed start."""
+        if self._begun:
+            self._begun = False
+            await self.host.hand_over()
         await self.loops.stop()
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()

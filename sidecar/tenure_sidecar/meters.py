@@ -38,7 +38,7 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
     metrics.counter(
         "tenure_workflows_finished_total",
         "Workflows that reached a terminal status",
-        lambda: {(status,): count for status, count in host.completed.items()},
+        lambda: {(status,): count for status, count in host.writes.completed.items()},
         labels=("status",),
     )
     metrics.gauge("tenure_instances_resident", "Instances in memory", lambda: host.resident_count)
@@ -58,5 +58,21 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
     metrics.counter(
         "tenure_store_write_failures_total", "Writes that failed", lambda: writer.failed
     )
+    sharing = host.sharing
+    if sharing is not None:
+        metrics.gauge(
+            "tenure_partitions_owned", "Partitions that are owned", lambda: len(host.fences())
+        )
+        metrics.counter(
+            "tenure_partitions_taken_total", "Partitions taken over", lambda: sharing.taken
+        )
+        metrics.counter(
+            "tenure_messages_missed_total",
+            "Messages that the watch missed and the sweep found; must stay 0",
+            lambda: sharing.inboxes.missed,
+        )
+        metrics.gauge(
+            "tenure_members", "Sidecars and gateways of the app", lambda: len(sharing.members)
+        )
     metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
     return metrics

@@ -21,6 +21,7 @@ from tenure_common.errors import TenureError
 from tenure_common.health import Health, Listener
 from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
+from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.config import SidecarConfig
 from tenure_sidecar.runtime import Engine, loop_factory, ready_line, tell
 
@@ -74,7 +75,7 @@ class Pod:
         """Start the engine, as soon as its store can be had."""
         pause = _PAUSE_MIN
         while not self._stop.is_set():
-            engine = Engine(self._config)
+            engine = Engine(self._config, identity=_identity(self._config))
             try:
                 await engine.start()
             except TenureError as error:
@@ -100,6 +101,12 @@ class Pod:
 
     def _metrics(self) -> Metrics:
         return self._nothing if self.engine is None else self.engine.metrics
+
+
+def _identity(config: SidecarConfig) -> Identity | None:
+    """The same after a restart of the container, where the pod is known."""
+    pod = config.pod_uid or config.pod_name
+    return Identity(config.pod_name or pod, pod=pod) if pod else None
 
 
 def main(config: SidecarConfig) -> int:

@@ -29,6 +29,7 @@ from tenure_sidecar.rpc.transport import TransportLimits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tenure_sidecar.actors.sharing.records import Identity
     from tenure_sidecar.config import Config, EngineConfig
     from tenure_sidecar.rpc.transport import Transport
 
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 class Engine(AppEngine):
     """An app's engine and its listeners, for the workers and clients on this machine or in this pod."""
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, *, identity: Identity | None = None) -> None:
         """Nothing is opened yet.  Raises: BadSettingError."""
-        super().__init__(config)
+        super().__init__(config, identity=identity)
         self.grpc_port = 0
         self.taskhub_port = 0
         self.http_port = 0

@@ -17,6 +17,7 @@ from support.toy import ToyCodec, ToyWorker, Workflow
 from support.virtual import VirtualLoop
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.ids import Ids
@@ -57,7 +58,8 @@ class SlowStore(MemoryStore):
 class OneEngine:
     """See the module docstring; ``seed`` decides ids and every delay.
 
-    With a ``store`` of its own (open, and the caller's to close) it runs in real time.
+    With a ``store`` of its own (open, and the caller's to close) it runs in real time.  With an
+    ``identity`` it shares the store with others.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class OneEngine:
         database: MemoryDatabase | None = None,
         store: Store | None = None,
         ids: Ids | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._store = store
+        self.identity = identity
         self.clock = self.loop.wall_ns if isinstance(self.loop, VirtualLoop) else time.time_ns
         self.random = random.Random(seed)
         self.ids = ids or SeededIds(seed)
@@ -88,7 +92,11 @@ class OneEngine:
         self.store: SlowStore = SlowStore(self.database, delay=lambda: self.random.random() / 1e3)
         store = self._store or self.store
         self.writer = GroupWriter(store, call_later=self.loop.call_later, now=self.loop.time)
-        self.dispatcher = Dispatcher(clock=clock, nonce=f"b{self._boot}-", leases=Leases(turn=30.0))
+        self.dispatcher = Dispatcher(
+            clock=clock,
+            nonce=f"b{self._boot}-",
+            leases=Leases(turn=30.0),
+        )
         self.host = Host(
             store,
             writer=self.writer,
@@ -98,8 +106,10 @@ class OneEngine:
             limits=Limits(),
             app_id="sim",
             name=f"engine-{self._boot}",
+            identity=self.identity,
         )
         self.host.work = self.dispatcher
+        self.dispatcher.on_workers = self.host.workers
         self.operations = Operations(
             self.host, store=store, writer=self.writer, ids=self.ids, clock=clock
         )

@@ -124,6 +124,8 @@ class Instance:
         "pause_until",
         "paused",
         "redo",
+        "room",
+        "seen",
         "state",
         "sticky",
         "turn_sent",
@@ -142,6 +144,7 @@ class Instance:
         fence: Fence,
         inbox: tuple[InboxItem, ...],
         input: str | None,  # noqa: A002 - the protocol's word
+        seen: int,
     ) -> None:
         self.host = host
         self.id = state.head.instance_id
@@ -150,6 +153,7 @@ class Instance:
         self.version = version
         self.fence = fence
         self.input = input
+        self.seen = seen  # place in the store's order up to which foreign messages are known
         self.inbox: list[Entry] = []
         self.keys: dict[str, Entry] = {}
         self.batch: Batch | None = None  # at a worker
@@ -159,6 +163,7 @@ class Instance:
         self.control = False  # the inbox holds something the engine decides alone
         self.writes = 0  # commits and deliveries under way
         self.ahead = 0  # commits under way
+        self.room = _MAX_COMMITS_AHEAD  # for those; 0 = no turn is taken any more
         self.commits: deque[tuple[Ticket, Done]] = deque()  # the same, in order, to take them back
         self.failures = 0  # redeliveries of the present turn
         self.closed = False
@@ -204,7 +209,7 @@ class Instance:
             self._append(entry)
             if not entry.durable:
                 self.writes += 1
-                entry.ticket = self.host.deliver(self, entry)
+                entry.ticket = self.host.writes.deliver(self, entry)
         if consumed is not None:
             entry.consumed.append(consumed)
         if ack is not None:
@@ -237,7 +242,7 @@ class Instance:
 
     def kick(self) -> None:
         """Go on if there is something to do: the only entry to turns."""
-        if self.closed or self.ahead >= _MAX_COMMITS_AHEAD:
+        if self.ahead >= self.room:
             return
         if not self.inbox:
             if self.unfit:
@@ -460,7 +465,7 @@ class Instance:
         self.version += 1
         self.writes += 1
         self.ahead += 1
-        self.host.commit(self, commit, ack, consumed)
+        self.host.writes.commit(self, commit, ack, consumed)
 
     def committed(
         self, turn: Turn, result: Committed, ack: Ack | None, consumed: Sequence[Entry]
@@ -476,16 +481,30 @@ class Instance:
             ack(None)
         for entry in consumed:
             entry.tell(None)
-        if turn.activities and not self.closed:
+        if turn.activities and self.room:
             # Not the state's execution: later turns may have been applied already.  A generation
             # that ends with the turn waits for none of them: they run, and their results go nowhere.
             ended = turn.restart and not turn.head.pending
             execution_id = LEFT if ended else turn.head.execution_id
             self.host.work.offer_tasks(self, turn.activities, execution_id=execution_id)
-        self.host.after_commit(turn, result)
+        self.host.writes.after_commit(turn, result)
         if not self.closed:
             self.kick()
             self.host.settle(self)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def halt(self) -> None:
+        """Take no more turns and hand nothing more out; what is at workers may still be answered,
+        and commits under way end."""
+        self.room = 0
+        self.offered = self.paused = False
+        self.host.work.unqueue(self)
+
+    def close(self) -> None:
+        """This copy is over: whatever still comes is not for it."""
+        self.closed = True
+        self.room = 0
 
     # --- what dispatch needs ------------------------------------------------------------------
 

@@ -8,15 +8,14 @@ need no worker.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tenure_common.errors import (
     NoSuchInstanceError,
+    NotOwnerError,
     NotTerminalError,
-    TenureError,
 )
 from tenure_sidecar.actors.waiters import Waiter, ended, started
 from tenure_sidecar.engine import rerun, restart, rewind, starting
@@ -72,7 +71,7 @@ class Operations:
             else:
                 done.set_exception(error or RuntimeError("no result"))
 
-        self._host.create(
+        self._host.writes.create(
             Create(creation=creation, input=creation.start.input, replace=replace), written
         )
         return await done
@@ -128,6 +127,9 @@ class Operations:
         fulfilled = ended if end else started
         waiter = Waiter(fulfilled, tell)
         self._host.waiters.add(instance_id, waiter)
+        outlook = self._host.outlook
+        if outlook is not None and not self._host.holds(instance_id):
+            outlook.watch((instance_id,))
         try:
             head = await self._host.head(instance_id)
             if head is None:
@@ -140,6 +142,8 @@ class Operations:
             return result
         finally:
             self._host.waiters.remove(instance_id, waiter)
+            if outlook is not None:
+                outlook.left(instance_id)
 
     @property
     def waiting(self) -> int:
@@ -167,14 +171,39 @@ class Operations:
 
     # --- messages -------------------------------------------------------------------------------
 
-    async def _send(
-        self,
-        instance_id: str,
-        item: InboxItem,
-        *,
-        consumed: bool,
-        check: Callable[[Instance], None] | None = None,
-    ) -> None:
+    async def _send(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
+        """Put an item into the inbox, through the copy in memory where the instance is ours."""
+        if self._host.holds(instance_id):
+            try:
+                await self._send_here(instance_id, item, consumed=consumed)
+            except NotOwnerError:
+                if self._store.coordination is None:
+                    raise
+            else:
+                return
+        await self._send_there(instance_id, item, consumed=consumed)
+
+    async def _send_there(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
+        """Through the store, whose watch tells the owner."""
+        done: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+        def written(result: Delivery | BaseException) -> None:
+            if done.done():
+                return
+            if isinstance(result, BaseException):
+                done.set_exception(result)
+            else:
+                done.set_result(result)
+
+        self._host.writes.post(instance_id, item, written)
+        delivery = await done
+        if delivery is Delivery.MISSING:
+            raise _missing(instance_id)
+        # Refused: it has ended, and nothing is lost.
+        if consumed and delivery is not Delivery.REFUSED and self._store.coordination is not None:
+            await self._store.coordination.taken(instance_id, item.key)
+
+    async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def ack(error: BaseException | None) -> None:
@@ -188,12 +217,6 @@ class Operations:
         def reached(instance: Instance | None, error: BaseException | None) -> None:
             if instance is None:
                 ack(error or _missing(instance_id))
-                return
-            try:
-                if check is not None:
-                    check(instance)
-            except TenureError as refusal:
-                ack(refusal)
                 return
             if consumed:
                 instance.receive(item, consumed=ack)

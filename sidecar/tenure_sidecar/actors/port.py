@@ -34,6 +34,18 @@ class Work(Protocol):
         """Forget everything of the instance."""
         ...
 
+    def unqueue(self, instance: Instance) -> None:
+        """Forget what waits for a worker; what is at one stays there."""
+        ...
+
+    def out(self, instance: Instance) -> bool:
+        """Whether a turn or an activity of the instance is at a worker."""
+        ...
+
+    def flavours(self) -> set[str]:
+        """Protocol flavours of the connected workers."""
+        ...
+
 
 class Clock(Protocol):
     """Wall clock, nanoseconds since the Unix epoch."""

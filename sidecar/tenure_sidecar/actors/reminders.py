@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +19,7 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_sidecar.engine.events import NANOS
 from tenure_sidecar.engine.turn import RETENTION
+from tenure_sidecar.store.partition import partition_of
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import Clock
@@ -41,12 +42,13 @@ class Reminders:
         self,
         store: Store,
         *,
-        partitions: Sequence[int],
+        partitions: Iterable[int],
         clock: Clock,
         fire: Callable[[Timer], None],
     ) -> None:
         self._store = store
         self._partitions = tuple(partitions)
+        self._count = store.partitions
         self._clock = clock
         self._fire = fire
         self._heap: list[tuple[int, str, int, Timer]] = []
@@ -54,7 +56,7 @@ class Reminders:
         self._horizon = 0  # every timer due before it was read: it is in the heap or was fired
         self._reading = 0  # the horizon after the read under way
         self._changed = asyncio.Event()
-        self._anew = False  # somebody else may have set timers in what is read
+        self._anew = False  # the window is to be read again, for partitions that came
 
     @property
     def waiting(self) -> int:
@@ -71,10 +73,20 @@ class Reminders:
             if timer.due < horizon and timer.kind != RETENTION:
                 self._push(timer)
 
-    def look_again(self) -> None:
-        """Read the whole window anew: other owners may have set timers in it."""
+    def add(self, partitions: Collection[int]) -> None:
+        """Fire the timers of these, too."""
+        self._partitions = tuple(sorted({*self._partitions, *partitions}))
         self._anew = True
         self._changed.set()
+
+    def remove(self, partitions: Collection[int]) -> None:
+        """Forget the timers of these."""
+        self._partitions = tuple([one for one in self._partitions if one not in partitions])
+        self._heap = [
+            one for one in self._heap if partition_of(one[1], self._count) not in partitions
+        ]
+        heapq.heapify(self._heap)
+        self._known = {one[:3] for one in self._heap}
 
     def _push(self, timer: Timer) -> None:
         key = (timer.due, timer.instance_id, timer.timer_id)
@@ -103,6 +115,8 @@ class Reminders:
             delay = _RECHECK
             if self._heap:
                 delay = min(delay, max(0.0, (self._heap[0][0] - self._clock()) / NANOS))
+            if self._anew:
+                continue
             self._changed.clear()
             if self._heap and self._heap[0][0] <= self._clock():
                 await asyncio.sleep(0)

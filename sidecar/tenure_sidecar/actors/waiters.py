@@ -7,7 +7,7 @@ costs a few hundred bytes whether the instance is resident or not.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.engine.events import Status
@@ -46,6 +46,12 @@ class Waiters:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_id.values()))
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._by_id
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._by_id))
 
     def add(self, instance_id: str, waiter: Waiter) -> None:
         """Register before reading the head, so that no change falls between."""

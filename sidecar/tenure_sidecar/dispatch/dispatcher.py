@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tenure_common.errors import TenureError
+from tenure_common.errors import NotOwnerError, TenureError
 from tenure_sidecar.actors.instance import Ack, Instance, backoff
 from tenure_sidecar.actors.port import LEFT
 from tenure_sidecar.dispatch import encode
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.actions import Response
     from tenure_sidecar.engine.events import TaskScheduled
     from tenure_sidecar.engine.plan import Batch
+    from tenure_sidecar.store.port import Delivery
     from tenure_sidecar.wire.codec import ActivityResult, TurnResult
 
 _FOREVER = float("inf")
@@ -71,7 +72,7 @@ class Dispatcher:
         self._clock = clock
         self._nonce = nonce
         self._leases = leases
-        self._on_workers = on_workers
+        self.on_workers = on_workers
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, WorkerStream] = {}
         self._lanes = Lanes()
@@ -143,7 +144,7 @@ class Dispatcher:
         self._streams[stream.id] = stream
         self._lanes.connect(stream)
         stream.transport.on_cancel(partial(self.disconnect, stream))
-        self._on_workers(len(self._streams))
+        self.on_workers(len(self._streams))
         self._pump()
 
     def disconnect(self, stream: WorkerStream) -> None:
@@ -152,7 +153,7 @@ class Dispatcher:
         if self._streams.pop(stream.id, None) is None:
             return
         self._lanes.disconnect(stream)
-        self._on_workers(len(self._streams))
+        self.on_workers(len(self._streams))
         for sent in [sent for sent in self._sent.values() if sent.stream is stream]:
             self._lose(sent)
         self._pump()
@@ -182,11 +183,25 @@ class Dispatcher:
             self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
         self._pump()
 
-    def withdraw_turn(self, instance: Instance) -> None:
+    def unqueue(self, instance: Instance) -> None:
         """See ``actors.port.Work``."""
+        self._unqueue_turn(instance)
+        self._lanes.withdraw_tasks(instance)
+
+    def _unqueue_turn(self, instance: Instance) -> None:
         self._lanes.withdraw_turn(instance)
         if self._after.get(instance.id) is instance:
             del self._after[instance.id]
+
+    def out(self, instance: Instance) -> bool:
+        """See ``actors.port.Work``."""
+        return instance.id in self._turn_of or any(
+            (instance.id, task_id) in self._task_of for task_id in instance.state.tasks
+        )
+
+    def withdraw_turn(self, instance: Instance) -> None:
+        """See ``actors.port.Work``."""
+        self._unqueue_turn(instance)
         sent = self._turn_of.get(instance.id)
         if sent is not None and sent.instance is instance:
             del self._turn_of[instance.id]
@@ -228,7 +243,7 @@ class Dispatcher:
         if not lane.turns:
             return False
         instance = next(iter(lane.turns))
-        stream = _turn_stream(lane, instance)
+        stream = lane.turn_stream(instance.sticky)
         if stream is None:
             return False
         del lane.turns[instance]
@@ -282,14 +297,13 @@ class Dispatcher:
         instance.put_back()
         if self._lanes.push_turn(instance, size).streams:
             return
-        lane = self._lanes.of_turn(instance.state.head)
-        instance.stall(size=size, limit=_limit(lane))
+        instance.stall(size=size, limit=self._lanes.of_turn(instance.state.head).limit)
 
     def _hand_out_task(self, lane: Lane) -> bool:
         """Send the lane's next activity; False when there is none, or it has to wait for room."""
         if not lane.tasks:
             return False
-        stream = _task_stream(lane)
+        stream = lane.task_stream()
         if stream is None:
             return False
         instance, task = lane.tasks.pop()
@@ -344,7 +358,7 @@ class Dispatcher:
         task.least = max(task.least, size)
         if self._lanes.push_task(instance, task).streams or task.execution_id == LEFT:
             return
-        limit = _limit(self._lanes.of_task(task.scheduled))
+        limit = self._lanes.of_task(task.scheduled).limit
         instance.unfit[task.scheduled.task_id] = (size, limit)
         instance.kick()
 
@@ -479,8 +493,13 @@ class Dispatcher:
             return
         item = self._outcome(task, result)
 
+        def posted(result: Delivery | BaseException) -> None:
+            ack(result if isinstance(result, BaseException) else None)
+
         def reached(instance: Instance | None, error: BaseException | None) -> None:
-            if instance is None:
+            if isinstance(error, NotOwnerError):  # it goes to whoever has the instance now
+                former.host.writes.post(former.id, item, posted, hold=True)
+            elif instance is None:
                 ack(error)
             elif instance.task_pending(task.scheduled.task_id, task.execution_id) is None:
                 ack(None)
@@ -567,33 +586,3 @@ class Dispatcher:
             self._lanes.disconnect(stream)
             stream.transport.end()
         self._streams.clear()
-
-
-def _turn_stream(lane: Lane, instance: Instance) -> WorkerStream | None:
-    """The lane's stream that gets the instance's turn; None when none has room."""
-    sticky = instance.sticky
-    best: WorkerStream | None = None
-    for stream in lane.streams:
-        if not stream.room_for_turn():
-            continue
-        if stream is sticky and not stream.late:
-            return stream
-        if best is None or stream.turn_rank < best.turn_rank:
-            best = stream
-    return best
-
-
-def _task_stream(lane: Lane) -> WorkerStream | None:
-    """The lane's stream that gets the next activity; None when none has room."""
-    best: WorkerStream | None = None
-    for stream in lane.streams:
-        if stream.room_for_activity() and (
-            best is None or stream.activity_rank < best.activity_rank
-        ):
-            best = stream
-    return best
-
-
-def _limit(lane: Lane) -> int:
-    """The largest message that any of the lane's streams takes, bytes."""
-    return max((stream.caps.message_bytes for stream in lane.streams), default=0)

@@ -37,6 +37,33 @@ class Lane:
         self.turns: OrderedDict[Instance, None] = OrderedDict()  # an instance has at most one
         self.tasks: FairQueue[Instance, Task] = FairQueue()
 
+    def turn_stream(self, sticky: object | None) -> WorkerStream | None:
+        """The stream that gets the next turn, ``sticky`` if it can; None when none has room."""
+        best: WorkerStream | None = None
+        for stream in self.streams:
+            if not stream.room_for_turn():
+                continue
+            if stream is sticky and not stream.late:
+                return stream
+            if best is None or stream.turn_rank < best.turn_rank:
+                best = stream
+        return best
+
+    def task_stream(self) -> WorkerStream | None:
+        """The stream that gets the next activity; None when none has room."""
+        best: WorkerStream | None = None
+        for stream in self.streams:
+            if stream.room_for_activity() and (
+                best is None or stream.activity_rank < best.activity_rank
+            ):
+                best = stream
+        return best
+
+    @property
+    def limit(self) -> int:
+        """The largest message that any of the streams takes, bytes."""
+        return max((stream.caps.message_bytes for stream in self.streams), default=0)
+
 
 class Lanes:
     """All work that waits; see the module docstring."""

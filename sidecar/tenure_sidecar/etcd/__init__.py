@@ -19,7 +19,7 @@
 ``await client.lease_grant(ttl)``         a ``Term``: ``id``, ``deadline``, ``alive(now)``
 ``await client.keep_alive(id, ...)``      one renewal; the new ``Term``
 ``await client.lease(ttl)``               a ``Lease`` that renews itself: ``id``, ``alive()``,
-                                          ``lost`` (an event), ``stop()``
+                                          ``lost`` (an event), ``close()``
 ``await client.revoke(id)``               end a lease, delete its keys
 ``status``, ``alarms``, ``compact``,      maintenance
 ``defragment``

@@ -212,7 +212,8 @@ class EtcdClient:
 
     async def lease(self, ttl: int) -> Lease:
         """A new lease that is renewed in the background.  Raises: as ``lease_grant``."""
-        return Lease(await self.lease_grant(ttl), self._keep_alives, clock=self._clock)
+        term = await self.lease_grant(ttl)
+        return Lease(term, self._keep_alives, revoke=self.revoke, clock=self._clock)
 
     async def revoke(self, lease: int) -> None:
         """End a lease and delete its keys.  Raises: as ``txn``; EtcdLeaseGoneError."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -197,7 +197,15 @@ class Lease:
         lost: set when it is over although nobody stopped it.
     """
 
-    def __init__(self, term: Term, keep_alives: KeepAlives, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        term: Term,
+        keep_alives: KeepAlives,
+        *,
+        revoke: Callable[[int], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._revoke = revoke
         self.term = term
         self.lost = asyncio.Event()
         self._keep_alives = keep_alives
@@ -237,7 +245,17 @@ class Lease:
         if not task.cancelled():
             self.lost.set()
 
-    async def stop(self) -> None:
+    def abandon(self) -> None:
         """Renew no more; etcd ends it by itself when its time is over."""
         self._task.cancel()
+
+    async def stop(self) -> None:
+        """The same, and wait until nothing is under way."""
+        self.abandon()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End it, and delete its keys; no fault when it has ended already.  Raises: StoreError."""
+        await self.stop()
+        with contextlib.suppress(EtcdLeaseGoneError):
+            await self._revoke(self.id)

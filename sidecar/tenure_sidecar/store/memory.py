@@ -53,6 +53,7 @@ from tenure_sidecar.store.port import (
     Result,
     same_origin,
 )
+from tenure_sidecar.store.roster import MemoryCoordination, MemoryRoster
 
 # Versions of a later instance with the same id are larger than any of an earlier one.
 _VERSIONS_PER_LIFE = 1 << 32
@@ -85,10 +86,13 @@ class _Record:
         self.timers = [t for t in self.timers if _place(t) != _place(timer)]
 
     @property
+    def delayed(self) -> bool:
+        return any(timer.kind == START for timer in self.timers)
+
+    @property
     def active(self) -> bool:
-        return (bool(self.inbox) or (self.head.pending > 0 and not self.head.status.terminal)) and (
-            all(timer.kind != START for timer in self.timers)
-        )
+        pending = self.head.pending > 0 and not self.head.status.terminal
+        return (bool(self.inbox) or pending) and not self.delayed
 
 
 def _place(timer: Timer) -> tuple[int, int, int]:
@@ -101,13 +105,22 @@ class MemoryDatabase:
     def __init__(self, *, partitions: int = DEFAULT_PARTITIONS) -> None:
         self.partitions = partitions
         self.records: dict[str, _Record] = {}
-        self.tokens: dict[int, int] = {}  # the last token given out
-        self.owners: dict[int, str] = {}
+        self.roster = MemoryRoster()
+        self.changes = 0  # so far
         self.watchers: list[tuple[MemoryStore, int, asyncio.Queue[Change | None]]] = []
         self.lives = itertools.count(1)
         self.documents: dict[str, Document] = {}
         self.document_versions = itertools.count(1)
         self.feed = Feed("memory")
+
+    def arrivals(self, partitions: set[int]) -> list[tuple[str, str]]:
+        """See ``Coordination.arrivals``."""
+        return sorted(
+            (instance_id, item.key)
+            for instance_id, record in self.records.items()
+            if partition_of(instance_id, self.partitions) in partitions and not record.delayed
+            for item in record.inbox
+        )
 
     def insert(self, creation: Creation, given: str | None) -> Created:
         """Put a new instance in, in place of the one with the same id (if any)."""
@@ -120,7 +133,7 @@ class MemoryDatabase:
         if creation.timer is not None:
             record.arm(msgspec.structs.replace(creation.timer, generation=head.generation))
         self.records[head.instance_id] = record
-        return Created(head, record.version)
+        return Created(head, record.version, self.changes)
 
     def apply(self, turn: Turn, record: _Record) -> Committed:
         """Make a turn true."""
@@ -181,6 +194,7 @@ class MemoryStore:
     ) -> None:
         self.database = database or MemoryDatabase(partitions=partitions)
         self.partitions = self.database.partitions
+        self.coordination = MemoryCoordination(self)
         self._commits = 0
 
     async def open(self) -> None:
@@ -199,6 +213,7 @@ class MemoryStore:
         self._commits += 1
         results: list[Result] = []
         for op in ops:
+            self.database.changes += 1
             result, touched = self._judge(op)
             results.append(result)
             self._tell(touched)
@@ -208,7 +223,7 @@ class MemoryStore:
 
     def _judge(  # noqa: PLR0911 - one return for each outcome
         self, op: Op
-    ) -> tuple[Result, Iterable[str]]:
+    ) -> tuple[Result, Iterable[Message]]:
         records = self.database.records
         match op:
             case Create():
@@ -216,10 +231,12 @@ class MemoryStore:
                 there = records.get(head.instance_id)
                 if there is not None and there.head.status not in op.replace:
                     return Exists(there.head), ()
-                return self.database.insert(op.creation, op.input), (head.instance_id,)
+                created = self.database.insert(op.creation, op.input)
+                return created, (Message(head.instance_id, op.creation.item),)
             case Deliver():
-                result = self.database.send(Message(op.target, op.item))
-                return result, (op.target,) if result is Delivery.DELIVERED else ()
+                message = Message(op.target, op.item)
+                result = self.database.send(message)
+                return result, (message,) if result is Delivery.DELIVERED else ()
             case Purge():
                 there = records.get(op.instance_id)
                 if there is None:
@@ -233,32 +250,37 @@ class MemoryStore:
             case Commit():
                 return self._commit(op)
 
-    def _commit(self, op: Commit) -> tuple[Result, Iterable[str]]:
+    def _commit(self, op: Commit) -> tuple[Result, Iterable[Message]]:
         turn = op.turn
         instance_id = turn.head.instance_id
         partition = partition_of(instance_id, self.partitions)
-        owned = partition in self.database.owners
-        if (
-            not owned
-            or op.fence.partition != partition
-            or op.fence.token != self.database.tokens[partition]
-        ):
+        token = self.database.roster.owner(partition)
+        if not token or op.fence != Fence(partition, token):
             return Conflict(fenced=True), ()
         record = self.database.records.get(instance_id)
         if record is None or record.version != op.version:
             return Conflict(fenced=False), ()
         result = self.database.apply(turn, record)
-        touched = [c.head.instance_id for c in turn.creations]
-        touched += [m.target for m in turn.messages]
-        touched += [c.rejection.target for c in turn.creations if c.rejection is not None]
-        return result, [one for one in dict.fromkeys(touched) if one != instance_id]
+        sent: list[Message] = []
+        for creation, made in zip(turn.creations, result.creations, strict=True):
+            if isinstance(made, Created):
+                sent.append(Message(made.head.instance_id, creation.item))
+            elif creation.rewind is not None and made.head.status is Status.FAILED:
+                sent.append(Message(made.head.instance_id, creation.rewind))
+            elif creation.rejection is not None:
+                sent.append(creation.rejection)
+        for message, became in zip(turn.messages, result.messages, strict=True):
+            if became is Delivery.DELIVERED:
+                sent.append(message)
+        return result, sent
 
-    def _tell(self, touched: Iterable[str]) -> None:
-        for instance_id in touched:
-            partition = partition_of(instance_id, self.partitions)
+    def _tell(self, sent: Iterable[Message]) -> None:
+        at = self.database.changes
+        for message in sent:
+            partition = partition_of(message.target, self.partitions)
             for store, watched, changes in self.database.watchers:
                 if store is not self and watched == partition:
-                    changes.put_nowait(Change(instance_id))
+                    changes.put_nowait(Change(message.target, message.item, at))
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -273,6 +295,7 @@ class MemoryStore:
             history=tuple(record.history),
             inbox=tuple(record.inbox),
             input=record.input,
+            at=self.database.changes,
         )
 
     async def head(self, instance_id: str) -> Head | None:
@@ -351,6 +374,7 @@ class MemoryStore:
     async def watch(self, partition: int) -> AsyncIterator[Change]:
         """See ``Store.watch``; ends when the handle is closed."""
         changes: asyncio.Queue[Change | None] = asyncio.Queue()
+        changes.put_nowait(Change("", gap=True))
         watcher = (self, partition, changes)
         self.database.watchers.append(watcher)
         try:
@@ -391,23 +415,12 @@ class MemoryStore:
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
         """See ``Store.own``."""
-        fences: list[Fence] = []
-        for partition in partitions:
-            token = self.database.tokens.get(partition, 0) + 1
-            self.database.tokens[partition] = token
-            self.database.owners[partition] = owner
-            fences.append(Fence(partition, token))
-        return fences
-
-    async def lost(self) -> None:
-        """See ``Store.lost``: it does not happen."""
-        await asyncio.Event().wait()
+        put = self.database.roster.put_owner
+        return [Fence(partition, put(partition, owner.encode())) for partition in partitions]
 
     async def release(self, fences: Sequence[Fence]) -> None:
         """See ``Store.release``."""
-        for fence in fences:
-            if self.database.tokens.get(fence.partition) == fence.token:
-                self.database.owners.pop(fence.partition, None)
+        await self.coordination.give(fences)
 
     async def stats(self) -> dict[str, int]:
         """See ``Store.stats``; ``bytes`` is 0."""

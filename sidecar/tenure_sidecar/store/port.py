@@ -14,6 +14,8 @@ A result is durable when it is returned.  ``OutcomeUnknownError`` means that the
 may not have happened: read ``Head.commit_id`` before acting; never just repeat it.
 
 Any process may ``Create``, ``Deliver`` and read.  Only the owner of a partition commits.
+Where several processes share a store, each change has a place (``at``) in the order of all changes:
+what was read at a place knows every change up to it.  Elsewhere it is 0.
 All times are nanoseconds since the Unix epoch.
 """
 
@@ -21,13 +23,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from tenure_sidecar.engine.events import Event, Status
 from tenure_sidecar.engine.head import Head
 from tenure_sidecar.engine.turn import Creation, InboxItem, Timer, Turn
+
+if TYPE_CHECKING:
+    from tenure_sidecar.store.coordination import Coordination
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -86,10 +91,11 @@ Op = Create | Deliver | Commit | Purge
 
 
 class Created(msgspec.Struct, frozen=True):
-    """The instance is new (or replaced); ``head`` as stored, ``version`` of it."""
+    """The instance is new (or replaced); ``head`` as stored, ``version`` of it, since ``at``."""
 
     head: Head
     version: int
+    at: int = 0
 
 
 class Exists(msgspec.Struct, frozen=True):
@@ -150,6 +156,7 @@ class Loaded(msgspec.Struct, frozen=True):
     history: tuple[Event, ...]
     inbox: tuple[InboxItem, ...]
     input: str | None
+    at: int = 0
 
 
 class Order(Enum):
@@ -184,10 +191,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Somebody else touched an instance of a watched partition; ``gap`` means that changes may
-    have been missed and the partition must be swept."""
+    """Somebody else put ``item`` into the inbox of an instance of a watched partition; ``gap`` means
+    that changes before the next one may have been missed, and the partition must be listed."""
 
     instance_id: str
+    item: InboxItem | None = None
+    at: int = 0
     gap: bool = False
 
 
@@ -214,6 +223,11 @@ class Store(Protocol):
 
     partitions: int  # P, fixed for the life of the task hub
     name: str  # 'sqlite', 'memory', 'etcd'
+
+    @property
+    def coordination(self) -> Coordination | None:
+        """For processes that share it; None when only one can use it."""
+        ...
 
     async def open(self) -> None:
         """Connect, create or migrate the schema.
@@ -281,7 +295,12 @@ class Store(Protocol):
         ...
 
     def watch(self, partition: int) -> AsyncIterator[Change]:
-        """Foreign changes (creations and deliveries of other processes) as they commit."""
+        """Foreign messages and creations (those of other processes) as they commit, each once, in
+        commit order for each instance.
+
+        The first change is a gap: nothing is missed from here on, so list now.  A store that only
+        one process uses has none at all.  Ends with the store.  Raises: StoreError.
+        """
         ...
 
     async def position(self) -> str:
@@ -313,12 +332,10 @@ class Store(Protocol):
         ...
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
-        """Take the partitions; each fence is larger than any before it."""
-        ...
+        """Take the partitions from whomever has them; each fence is larger than any before it.
 
-    async def lost(self) -> None:
-        """Return when what ``own`` took may be another's by now: own it again, and reload what was
-        in memory.  Never returns where nobody else can take it."""
+        For one process alone; several that share a store agree by ``coordination``.
+        """
         ...
 
     async def release(self, fences: Sequence[Fence]) -> None:

@@ -227,7 +227,7 @@ class Hub:
         """The instance, which must be there."""
         loaded = await self.store.load(instance_id)
         assert loaded is not None
-        return loaded
+        return msgspec.structs.replace(loaded, at=0)  # others' changes count, too
 
     async def inbox(self, instance_id: str) -> list[str]:
         """Keys of its inbox, in order."""
@@ -258,7 +258,11 @@ class Hub:
 
     async def dump(self, ids: Sequence[str]) -> dict[str, Loaded | None]:
         """Everything of the instances."""
-        return {instance_id: await self.store.load(instance_id) for instance_id in ids}
+        found = {instance_id: await self.store.load(instance_id) for instance_id in ids}
+        return {
+            instance_id: loaded and msgspec.structs.replace(loaded, at=0)
+            for instance_id, loaded in found.items()
+        }
 
 
 def replaced(head: Head, **fields: Any) -> Head:

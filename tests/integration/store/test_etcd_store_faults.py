@@ -117,7 +117,7 @@ async def test_a_turn_that_never_arrived_is_known_not_to_be_there(
     loaded = await again(lambda: far.loaded("a"))
     assert loaded.head.commit_id != "c-2"
     assert isinstance(await far.commit("a", append=events("other")), Committed)
-    assert (await near.load("a")) == await far.loaded("a")
+    assert await Hub(near).loaded("a") == await far.loaded("a")
 
 
 async def test_a_delivery_without_an_answer_is_not_done_twice(

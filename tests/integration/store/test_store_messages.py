@@ -45,7 +45,9 @@ async def test_a_child_is_all_there(hub: Hub) -> None:
     result = await hub.commit("p", creations=(creation,))
     assert isinstance(result, Committed)
     loaded = await hub.loaded("c")
-    assert result.creations == (Created(creation.head, loaded.version),)
+    (created,) = result.creations
+    assert isinstance(created, Created)
+    assert (created.head, created.version) == (creation.head, loaded.version)
     assert loaded.head == creation.head
     assert loaded.input == "7"
     assert loaded.inbox == (creation.item,)
@@ -131,7 +133,9 @@ async def test_an_ended_instance_is_replaced_and_gets_the_new_parent(
     result = await hub.commit("p", creations=(child("c"),))
     assert isinstance(result, Committed)
     loaded = await hub.loaded("c")
-    assert result.creations == (Created(loaded.head, loaded.version),)
+    (created,) = result.creations
+    assert isinstance(created, Created)
+    assert (created.head, created.version) == (loaded.head, loaded.version)
     assert loaded.head.generation == 4
     assert loaded.head.parent == parent_of("p")
     assert loaded.history == ()

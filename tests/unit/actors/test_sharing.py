@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tenure_sidecar.actors.sharing.decide import (
+    GATEWAY,
     Decision,
     Me,
     Member,
@@ -18,9 +19,18 @@ from tenure_sidecar.actors.sharing.decide import (
     decide,
     lease_lost,
     released,
+    targets,
     unanswered,
 )
 from tenure_sidecar.actors.sharing.placement import place, share
+from tenure_sidecar.actors.sharing.records import (
+    MemberRecord,
+    encode,
+    member_of,
+    owner_of,
+    view_of,
+)
+from tenure_sidecar.store.coordination import Held
 
 P = 64
 HERE, THERE = "here-1", "there-1"
@@ -190,6 +200,40 @@ def test_without_a_worker_nothing_is_claimed_and_what_nobody_wants_is_kept() -> 
     assert [kept.slots[p].phase for p in OURS] == [Phase.OWNED] * len(OURS)
     given = decided(owned(*OURS), dict.fromkeys(OURS, STRAY), me=idle, quiet=tuple(OURS))
     assert sorted(given.releases) == OURS
+
+
+def who(members: dict[str, Member]) -> set[str]:
+    """Who should own something."""
+    view = View(members, {}, 0)
+    me, mine = next(iter(members.items()))
+    return set(targets(view, Me(me, mine), (), P).values())
+
+
+def test_the_last_resort_is_a_gateway_then_anybody() -> None:
+    gateway = Member("g", worker=False, role=GATEWAY)
+    idle, busy = Member("i", worker=False), Member("b")
+    leaving = Member("l", worker=False, leaving=True)
+    assert who({"g": gateway, "i": idle, "b": busy}) == {"b"}
+    assert who({"i": idle, "g": gateway}) == {"g"}
+    assert who({"i": idle, "g": leaving}) == {"i"}
+    assert who({"l": leaving}) == set()
+
+
+def test_of_one_pod_only_the_newest_member_counts() -> None:
+    def held(revision: int, *, workers: int) -> Held:
+        return Held(encode(MemberRecord("pod", workers=workers)), revision, 1)
+
+    view = view_of({"old": held(3, workers=2), "new": held(7, workers=0)}, {}, 9)
+    assert view.members == {"new": Member("pod", worker=False)}
+    view = view_of({"new": held(7, workers=1), "old": held(3, workers=0)}, {}, 9)
+    assert view.members == {"new": Member("pod")}
+
+
+def test_records_of_other_versions() -> None:
+    newer = Held(b'{"pod":"p","workers":1,"role":"gateway","color":"red"}', 3, 1)
+    assert member_of(newer) == Member("p", role=GATEWAY)
+    assert member_of(Held(b"\x00", 3, 1)) is None
+    assert owner_of(Held(b"\x00", 3, 1)) == Owner("", "", 3)
 
 
 def test_partitions_do_not_touch_each_other() -> None:

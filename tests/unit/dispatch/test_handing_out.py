@@ -402,7 +402,7 @@ async def test_closing_ends_streams_and_takes_no_new_ones() -> None:
 async def test_the_count_of_workers_is_told() -> None:
     counts: list[int] = []
     one = await engine()
-    one.dispatcher._on_workers = counts.append
+    one.dispatcher.on_workers = counts.append
     first, second = HandWorker(one.dispatcher), HandWorker(one.dispatcher)
     first.die()
     first.die()

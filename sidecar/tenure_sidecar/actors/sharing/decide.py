@@ -23,10 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import Enum
+from functools import lru_cache
 
 import msgspec
 
 from tenure_sidecar.actors.sharing.placement import place
+
+SIDECAR, GATEWAY = "sidecar", "gateway"  # roles
 
 
 class Phase(Enum):
@@ -60,12 +63,13 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A sidecar.  ``pod`` is the same after a restart of its container; ``worker``: an app is
-    connected; ``leaving``: it was told to stop."""
+    """A sidecar or gateway.  ``pod`` is the same after a restart of its container; ``worker``: an
+    app is connected; ``leaving``: it was told to stop."""
 
     pod: str
     worker: bool = True
     leaving: bool = False
+    role: str = SIDECAR
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -108,15 +112,26 @@ class Decision(msgspec.Struct, frozen=True):
     lost: tuple[int, ...]
 
 
-def targets(view: View, me: Me, suspects: Collection[str], partitions: int) -> dict[int, str]:
-    """Who should own what: the members with a worker that stay and are not suspected."""
+def targets(view: View, me: Me, suspects: Collection[str], partitions: int) -> Mapping[int, str]:
+    """Who should own what, of the members that stay and are not suspected: those with a worker.
+
+    While nobody has one, the gateways, and without any, everybody: much needs no app (terminate,
+    purge, retention), and somebody must do it.
+    """
     members = {**view.members, me.name: me.member}
-    able = [
-        name
+    staying = {
+        name: member
         for name, member in members.items()
-        if member.worker and not member.leaving and (name == me.name or name not in suspects)
-    ]
-    return place(partitions, sorted(able))
+        if not member.leaving and (name == me.name or name not in suspects)
+    }
+    able = [name for name, member in staying.items() if member.worker]
+    able = able or [name for name, member in staying.items() if member.role == GATEWAY]
+    return _placed(partitions, tuple(sorted(able or staying)))
+
+
+@lru_cache(maxsize=16)
+def _placed(partitions: int, names: tuple[str, ...]) -> Mapping[int, str]:
+    return place(partitions, names)
 
 
 def decide(

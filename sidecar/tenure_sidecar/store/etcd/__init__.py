@@ -20,7 +20,6 @@ key and of its instance's head key (W2).
 
 from tenure_sidecar.store.etcd.address import Address, parse
 from tenure_sidecar.store.etcd.check import check, examine
-from tenure_sidecar.store.etcd.owners import Held, Owners, Roster
 from tenure_sidecar.store.etcd.store import EtcdStore
 
-__all__ = ["Address", "EtcdStore", "Held", "Owners", "Roster", "check", "examine", "parse"]
+__all__ = ["Address", "EtcdStore", "check", "examine", "parse"]

@@ -1,4 +1,4 @@
-"""What changes, as it happens: inboxes of a partition, and heads of all instances.
+"""What changes, as it happens: inboxes of a partition, heads of one or of all instances.
 
 A cursor of ``follow`` is ``etcd.<revision>.<n>``: the first ``n`` changes of that revision are told.
 """
@@ -9,13 +9,14 @@ import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from tenure_common.errors import CursorExpiredError, EtcdCompactedError
-from tenure_sidecar.store.etcd.values import ItemValue, unpack
+from tenure_common.errors import CursorExpiredError, EtcdCompactedError, EtcdUnavailableError
+from tenure_sidecar.engine.codec import decode_item
+from tenure_sidecar.store.etcd.values import Blob, ItemValue, unpack
 from tenure_sidecar.store.port import Change, HeadChange
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
-    from tenure_sidecar.etcd import Batch, EtcdClient, KeyValue, Watch
+    from tenure_sidecar.etcd import EtcdClient, KeyValue, Watch
     from tenure_sidecar.store.etcd.keys import Keys
     from tenure_sidecar.store.etcd.reading import Reader
 
@@ -25,22 +26,28 @@ _CURSOR = re.compile(r"etcd\.([0-9]{1,18})\.([0-9]{1,9})")
 async def changes(watch: Watch, keys: Keys, *, handle: str) -> AsyncIterator[Change]:
     """Changes that ``handle`` did not make itself; ends with the watch.  Raises: StoreError."""
     try:
+        try:
+            await watch.started()
+        except EtcdUnavailableError:  # closed before it began
+            return
+        yield Change("", gap=True)
         async for batch in watch:
             if batch.gap:
                 yield Change("", gap=True)
-            for instance_id in _touched(batch, keys, handle):
-                yield Change(instance_id)
+            for event in batch.events:
+                if event.deleted:
+                    continue
+                item = unpack(event.kv.key, event.kv.value, ItemValue)
+                if item.writer != handle:
+                    yield _change(event.kv, item, keys)
     finally:
         watch.close()
 
 
-def _touched(batch: Batch, keys: Keys, handle: str) -> dict[str, None]:
-    """Instances that somebody else sent to, each once."""
-    return {
-        keys.waits(event.kv.key): None
-        for event in batch.events
-        if not event.deleted and unpack(event.kv.key, event.kv.value, ItemValue).writer != handle
-    }
+def _change(kv: KeyValue, item: ItemValue, keys: Keys) -> Change:
+    """An item that came; a large one is left for the owner to read."""
+    body = None if isinstance(item.body, Blob) else decode_item(item.body)
+    return Change(keys.waits(kv.key), body, kv.mod_revision)
 
 
 def cursor_of(revision: int, told: int = 0) -> str:
@@ -81,6 +88,46 @@ async def follow(
                     continue
                 head = None if kv is None else await _head(reader, kv, instance_id)
                 yield HeadChange(instance_id, head, at)
+    finally:
+        watch.close()
+
+
+async def observe(
+    client: EtcdClient, keys: Keys, reader: Reader, instance_id: str
+) -> AsyncIterator[Head | None]:
+    """See ``Coordination.observe``."""
+    watch = client.watch(keys.head(instance_id))
+    try:
+        await watch.started()
+        yield await reader.head(instance_id)
+        async for batch in watch:
+            kv = batch.events[-1].kv if batch.events else None
+            if kv is not None and batch.events[-1].deleted:
+                yield None
+                continue
+            try:
+                yield (
+                    await reader.head(instance_id)
+                    if kv is None
+                    else (await reader.head_of(kv, instance_id, kv.mod_revision))[0]
+                )
+            except EtcdCompactedError:
+                yield await reader.head(instance_id)
+    finally:
+        watch.close()
+
+
+async def item_goes(client: EtcdClient, key: bytes) -> None:
+    """Return when the inbox key is not there (any more)."""
+    watch = client.watch(key)
+    try:
+        await watch.started()
+        if await client.get(key) is None:
+            return
+        async for batch in watch:
+            gone = any(event.deleted for event in batch.events)
+            if gone or (batch.gap and await client.get(key) is None):
+                return
     finally:
         watch.close()
 

@@ -16,7 +16,7 @@ from tenure_sidecar.etcd import Get, absent, range_of, unchanged
 from tenure_sidecar.store.etcd.birth import insert, wipe
 from tenure_sidecar.store.etcd.outbox import pack_outbox
 from tenure_sidecar.store.etcd.plan import Answer, Draft, Plan, delivery, remember
-from tenure_sidecar.store.etcd.turns import Sending, own_turn
+from tenure_sidecar.store.etcd.turns import Sending, born_at, own_turn
 from tenure_sidecar.store.port import (
     Commit,
     Committed,
@@ -145,7 +145,7 @@ class Judge:
                 if not answer.held:
                     return None
                 remember(draft, (cell,), answer.revision)
-                return Created(cell.head, cell.book.version)
+                return Created(cell.head, cell.book.version, answer.revision)
 
             return draft.plan(outcome)
 
@@ -220,7 +220,8 @@ class Judge:
             if answer.held:
                 remember(draft, sending.cells.values(), answer.revision)
                 became = tuple([fate(answer) for fate in fates])
-                return Committed(op.version + 1, creations, became)
+                made = tuple([born_at(one, answer.revision) for one in creations])
+                return Committed(op.version + 1, made, became)
             fence = range_of(answer.parts[0])
             if not fence.kvs or fence.kvs[0].mod_revision != op.fence.token:
                 return Conflict(fenced=True)

@@ -202,7 +202,12 @@ class Keys:
 
     def waits(self, key: bytes) -> str:
         """The instance that an inbox key belongs to."""
-        return unescape(key[len(self.root) :].split(b"/", 3)[2])
+        return self.waiting(key)[0]
+
+    def waiting(self, key: bytes) -> tuple[str, str]:
+        """The instance that an inbox key belongs to, and the item's own key."""
+        _, _, instance_id, item = key[len(self.root) :].split(b"/", 3)
+        return unescape(instance_id), item.decode()
 
     def reminder(self, key: bytes, generation: bytes) -> Timer:
         """The reminder of a key and its value."""

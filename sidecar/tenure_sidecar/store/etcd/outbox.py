@@ -18,7 +18,7 @@ import msgspec
 from tenure_sidecar.engine.turn import Creation, Message
 from tenure_sidecar.etcd import unchanged
 from tenure_sidecar.store.etcd.plan import Answer, Draft, Plan, Site, remember
-from tenure_sidecar.store.etcd.turns import Sending
+from tenure_sidecar.store.etcd.turns import Sending, born_at
 from tenure_sidecar.store.etcd.values import Blob, OutboxValue, pack, unpack
 from tenure_sidecar.store.port import Created, Delivery, Exists
 
@@ -83,7 +83,7 @@ class Outbox:
         draft = Draft(self._site)
         draft.compare.append(unchanged(self._key, self._revision))
         sending = Sending(draft, known)
-        fates: list[Fate | Callable[[Answer], Delivery]] = []
+        fates: list[Created | Exists | Callable[[Answer], Delivery]] = []
         room = STEP_BYTES
         for entry in self._entries[self._done : self._done + STEP_ENTRIES]:
             room -= len(_encode(entry))
@@ -103,6 +103,8 @@ class Outbox:
         def became(answer: Answer) -> list[Fate]:
             self._done, self._revision = done, answer.revision
             remember(draft, sending.cells.values(), answer.revision)
-            return [fate(answer) if callable(fate) else fate for fate in fates]
+            return [
+                fate(answer) if callable(fate) else born_at(fate, answer.revision) for fate in fates
+            ]
 
         return draft.plan(lambda _: None), became

@@ -11,15 +11,14 @@ Who should own what is decided elsewhere (``actors``).  This is the narrow surfa
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
-from tenure_common.errors import OutcomeUnknownError, StoreLockedError
+from tenure_common.errors import OutcomeUnknownError
 from tenure_sidecar.etcd import Delete, Get, Put, Txn, TxnResult, unchanged
+from tenure_sidecar.store.coordination import Held, Roster
 from tenure_sidecar.store.port import Fence
 
 if TYPE_CHECKING:
@@ -31,30 +30,12 @@ _AT_ONCE = 60
 _log = structlog.get_logger(__name__)
 
 
-class Held(msgspec.Struct, frozen=True):
-    """A key of ``owners`` or ``members``: what it says, its revision, its lease."""
-
-    value: bytes
-    revision: int
-    lease: int
-
-
-class Roster(msgspec.Struct, frozen=True):
-    """Everything in ``owners`` and ``members`` as of ``revision``: watch from the next one on."""
-
-    owners: Mapping[int, Held]
-    members: Mapping[str, Held]
-    revision: int
-
-
 class Owners:
     """Owner and member keys of one app."""
 
-    def __init__(self, client: EtcdClient, keys: Keys, *, clock: Callable[[], float]) -> None:
+    def __init__(self, client: EtcdClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._clock = clock
-        self._tokens: dict[int, int] = {}  # of what ``take`` took last
 
     async def roster(self) -> Roster:
         """Who is there and who owns what, in one snapshot.  Raises: StoreError."""
@@ -104,88 +85,6 @@ class Owners:
         """Say that ``name`` is not there any more.  Raises: StoreError."""
         await self._client.delete(self._keys.member(name))
 
-    async def take(
-        self,
-        partitions: Sequence[int],
-        value: bytes,
-        *,
-        lease: int,
-        ours: Collection[int],
-        patience: float,
-    ) -> list[Fence]:
-        """Take all of the partitions, or none; for the one process of an app.
-
-        Owner keys of ``ours`` (leases) are replaced.  Those of others are waited for: whoever died
-        lets go when its lease ends.
-
-        Args:
-            partitions: which; several processes that want the same ones name them in one order.
-            value: what the keys shall say.
-            lease: what they shall live as long as.
-            ours: leases that this process has or had.
-            patience: seconds to wait for others.
-
-        Raises: StoreLockedError, when others are still there; StoreError.
-        """
-        wanted = list(dict.fromkeys(partitions))
-        tokens: dict[int, int] = {}
-        until = self._clock() + patience
-        while len(tokens) < len(wanted):
-            chunk = wanted[len(tokens) : len(tokens) + _AT_ONCE]
-            roster = await self.roster()
-            there = {one: roster.owners[one] for one in chunk if one in roster.owners}
-            others = [held for held in there.values() if held.lease not in ours]
-            if others:
-                await self._others_go(others[0], roster.revision, until)
-                continue
-            keys = {one: self._keys.owner(one) for one in chunk}
-            seen = {one: there[one].revision if one in there else 0 for one in chunk}
-            # All or none, so that of two processes that begin at once one has everything: the
-            # other holds nothing of what comes later in the order.
-            try:
-                result = await self._client.txn(
-                    [unchanged(keys[one], seen[one]) for one in chunk],
-                    [Put(keys[one], value, lease) for one in chunk],
-                )
-            except OutcomeUnknownError:  # the next roster shows it
-                continue
-            if result.succeeded:
-                tokens.update(dict.fromkeys(chunk, result.revision))
-        self._tokens = tokens
-        return [Fence(partition, tokens[partition]) for partition in partitions]
-
-    async def changed(self) -> None:
-        """Return when a key that ``take`` wrote is not as it wrote it.  Raises: StoreError."""
-        tokens = self._tokens
-        watch = self.watch_owners(revision=min(tokens.values(), default=0))
-        try:
-            async for batch in watch:
-                if batch.gap:
-                    return
-                for event in batch.events:
-                    mine = tokens.get(self.partition_of(event.kv.key))
-                    if mine is not None and event.kv.mod_revision > mine:
-                        return
-        finally:
-            watch.close()
-
-    async def _others_go(self, held: Held, revision: int, until: float) -> None:
-        """Wait until an owner key changes after ``revision``.  Raises: StoreLockedError."""
-        owner = held.value.decode(errors="replace")
-        _log.info("another process owns this app, waiting for its lease to end", owner=owner)
-        watch = self.watch_owners(revision=revision + 1)
-        try:
-            async with asyncio.timeout(max(0.0, until - self._clock())):
-                await anext(watch)
-        except TimeoutError:
-            message = (
-                f"this app is owned by another process ('{owner}', etcd lease {held.lease:x}), "
-                "which is alive; stop it, or use another --app-id, --namespace or prefix"
-            )
-            raise StoreLockedError(message) from None
-        finally:
-            watch.close()
-
     async def claim(
         self, partitions: Mapping[int, int], value: bytes, *, lease: int
     ) -> dict[int, Fence | None]:
@@ -234,19 +133,26 @@ class Owners:
             found[partition] = Fence(partition, kv.mod_revision) if kv and taken else None
         return found
 
-    async def release(self, fences: Sequence[Fence]) -> None:
+    async def release(self, fences: Sequence[Fence]) -> dict[int, int]:
         """Give partitions back; those that another owner has by now are left alone.
 
+        Returns at which revision the key of each partition went that was given back.
         Raises: StoreError.
         """
+        gone: dict[int, int] = {}
         for at in range(0, len(fences), _AT_ONCE):
-            await self._client.txn(
+            chunk = {one.partition: one for one in fences[at : at + _AT_ONCE]}
+            result = await self._client.txn(
                 (),
                 [
                     Txn(
                         (unchanged(self._keys.owner(fence.partition), fence.token),),
                         (Delete(self._keys.owner(fence.partition)),),
                     )
-                    for fence in {one.partition: one for one in fences[at : at + _AT_ONCE]}.values()
+                    for fence in chunk.values()
                 ],
             )
+            for partition, one in zip(chunk, result.results, strict=True):
+                if isinstance(one, TxnResult) and one.succeeded:
+                    gone[partition] = result.revision
+        return gone

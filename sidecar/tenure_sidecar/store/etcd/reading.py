@@ -173,6 +173,7 @@ class Reader:
             history=tuple(events),
             inbox=tuple(decoded),
             input=await self._input(inputs, instance_id, revision),
+            at=revision,
         )
 
     async def outbox(self, site: Site, instance_id: str) -> Outbox | None:

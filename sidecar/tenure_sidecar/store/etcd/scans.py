@@ -68,6 +68,22 @@ class Scanner:
             runnable |= ids
         return sorted(one for one in runnable if after is None or one > after)[: max(limit, 0)]
 
+    async def arrivals(
+        self, partitions: Sequence[int], *, after: tuple[str, str] | None, limit: int
+    ) -> list[tuple[str, str]]:
+        """See ``Coordination.arrivals``."""
+        keys = self._keys
+        wanted = list(dict.fromkeys(partitions))
+        spans = [keys.of_partition(kind, p) for p in wanted for kind in ("inbox", "delayed")]
+        found = await self._beginnings(spans, limit=0, keys_only=True)
+        items: list[tuple[str, str]] = []
+        for n, partition in enumerate(wanted):
+            inbox, delayed = found[2 * n : 2 * n + 2]
+            span = keys.of_partition("delayed", partition)
+            later = {keys.last(kv.key, span) for kv in delayed}
+            items += [one for kv in inbox if (one := keys.waiting(kv.key))[0] not in later]
+        return sorted(one for one in items if after is None or one > after)[: max(limit, 0)]
+
     async def outboxes(self, partitions: Sequence[int]) -> list[str]:
         """Instances of the partitions that still have something to send."""
         spans = [self._keys.of_partition("outbox", p) for p in partitions]

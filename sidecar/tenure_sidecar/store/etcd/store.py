@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +14,6 @@ from tenure_common.errors import (
     BadSettingError,
     ConfigConflictError,
     EtcdCompactedError,
-    EtcdLeaseGoneError,
     StoreCorruptError,
     StoreError,
     StoreNewerError,
@@ -24,13 +22,14 @@ from tenure_sidecar.etcd import Delete, EtcdClient, Get, Put, Txn, absent, range
 from tenure_sidecar.store.etcd.address import Address
 from tenure_sidecar.store.etcd.barrier import Barrier
 from tenure_sidecar.store.etcd.cells import Cells
-from tenure_sidecar.store.etcd.changes import changes, cursor_of, follow
+from tenure_sidecar.store.etcd.changes import changes, cursor_of, follow, item_goes, observe
 from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.etcd.owners import Owners
 from tenure_sidecar.store.etcd.pages import Lister
 from tenure_sidecar.store.etcd.plan import Site
 from tenure_sidecar.store.etcd.reading import Reader
 from tenure_sidecar.store.etcd.scans import Scanner
+from tenure_sidecar.store.etcd.sharing import EtcdCoordination
 from tenure_sidecar.store.etcd.values import LAYOUT, DocumentValue, Meta, pack
 from tenure_sidecar.store.etcd.writing import ROUND_BYTES, ROUND_OPS, Writer
 from tenure_sidecar.store.partition import DEFAULT_PARTITIONS, MAX_PARTITIONS
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BEYOND = 5  # seconds to wait for a dead owner's lease, beyond its length
 _REREADS = 3  # when compaction overtakes a read
 
 _log = structlog.get_logger(__name__)
@@ -97,9 +95,9 @@ class EtcdStore:
         self._keys = Keys(namespace, app, prefix=address.prefix)
         self._clock = clock
         self._nonce = nonce
-        self._lease: Lease | None = None
-        self._leases: set[int] = set()  # every one that this handle had
+        self._lease: Lease | None = None  # of what ``own`` took
         self._opened = False
+        self.coordination = EtcdCoordination(self)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -125,7 +123,7 @@ class EtcdStore:
         self._writer = Writer(self.client, site, self._reader, self.barrier, clock=self._clock)
         self._lister = Lister(self.client, keys, self._reader)
         self._scanner = Scanner(self.client, keys, self._reader)
-        self.owners = Owners(self.client, keys, clock=self._clock)
+        self.owners = Owners(self.client, keys)
         self._opened = True
 
     async def _prepare(self) -> int:
@@ -165,8 +163,7 @@ class EtcdStore:
         try:
             await self.barrier.drop()
             if self._lease is not None:
-                await self._lease.stop()
-                await self.client.revoke(self._lease.id)
+                await self._lease.close()
         except StoreError as error:  # they go with their leases
             _log.warning("etcd keys of this process could not be deleted", error=str(error))
         self._lease = None
@@ -274,61 +271,36 @@ class EtcdStore:
         return follow(self.client, self._keys, self._reader, cursor)
 
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
-        """See ``Store.own``: for a process that shares its app with nobody; several ``claim``.
+        """See ``Store.own``: from whomever has them.  Sidecars that share an app ``claim``."""
+        if self._lease is None or not self._lease.alive():
+            self._lease = await self.session()
+        fences: dict[int, Fence] = {}
+        while missing := [one for one in partitions if one not in fences]:
+            owners = (await self.owners.roster()).owners
+            seen = {one: owners[one].revision if one in owners else 0 for one in missing}
+            claimed = await self.coordination.claim(seen, owner.encode(), session=self._lease)
+            fences |= {one: fence for one, fence in claimed.items() if fence is not None}
+        return [fences[one] for one in partitions]
 
-        Waits for the lease of a process that died.  Raises: StoreLockedError, when another one is
-        alive.
-        """
-        try:
-            fences = await self._take(partitions, owner, await self._session())
-        except EtcdLeaseGoneError:  # etcd knew that sooner than we did
-            fences = await self._take(partitions, owner, await self._session(anew=True))
-        await self.recover(partitions)
-        return fences
+    async def session(self) -> Lease:
+        """A new lease, as long as the address says."""
+        return await self.client.lease(self._address.lease)
 
-    async def _take(self, partitions: Sequence[int], owner: str, lease: Lease) -> list[Fence]:
-        patience = self._address.lease + _BEYOND
-        return await self.owners.take(
-            partitions, owner.encode(), lease=lease.id, ours=self._leases, patience=patience
+    def observe(self, instance_id: str) -> AsyncIterator[Head | None]:
+        """See ``Coordination.observe``."""
+        return observe(self.client, self._keys, self._reader, instance_id)
+
+    async def taken(self, instance_id: str, key: str) -> None:
+        """See ``Coordination.taken``."""
+        await item_goes(self.client, self._keys.item(instance_id, key))
+
+    async def arrivals(
+        self, partitions: Sequence[int], *, after: tuple[str, str] | None, limit: int
+    ) -> list[tuple[str, str]]:
+        """See ``Coordination.arrivals``."""
+        return await self._read(
+            lambda: self._scanner.arrivals(partitions, after=after, limit=limit)
         )
-
-    async def _session(self, *, anew: bool = False) -> Lease:
-        """The lease that ownership hangs on, while it is alive; else another one."""
-        lease = self._lease
-        if lease is not None and lease.alive() and not anew:
-            return lease
-        if lease is not None:
-            await lease.stop()
-        self._lease = await self.client.lease(self._address.lease)
-        self._leases.add(self._lease.id)
-        return self._lease
-
-    async def lost(self) -> None:
-        """See ``Store.lost``: the lease has ended, or somebody changed an owner key."""
-        lease = self._lease
-        if lease is None:
-            return
-        waits = [asyncio.ensure_future(one) for one in (lease.lost.wait(), self.owners.changed())]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                one.result()
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
-    async def claim(
-        self, partitions: dict[int, int], value: bytes, *, lease: int
-    ) -> dict[int, Fence | None]:
-        """Take partitions for a process that may have rivals; see ``Owners.claim``.  What very
-        large turns of the last owner left to send is sent before this returns.
-
-        Raises: StoreError.
-        """
-        fences = await self.owners.claim(partitions, value, lease=lease)
-        await self.recover([partition for partition, fence in fences.items() if fence])
-        return fences
 
     async def recover(self, partitions: Sequence[int]) -> None:
         """Send what very large turns of earlier owners left to send.  Raises: StoreError."""

@@ -134,6 +134,11 @@ class Sending:
         return _always(Delivery.DELIVERED)
 
 
+def born_at(fate: Created | Exists, revision: int) -> Created | Exists:
+    """What became of a creation whose plan is done."""
+    return msgspec.structs.replace(fate, at=revision) if isinstance(fate, Created) else fate
+
+
 def _always(what: Delivery) -> _Fate:
     return lambda _: what
 

@@ -263,7 +263,7 @@ class Writer:
         true and what it sends will be sent, but nobody knows yet what became of it."""
         instance_id = instance_of(op)
         try:
-            fates = await self._empty(instance_id)
+            fates = await self._empty(instance_id, self._site)
         except StoreError as error:
             self._unsent.add(instance_id)
             message = f"a turn of '{instance_id}' is committed, not all that it sends is sent"
@@ -272,14 +272,14 @@ class Writer:
         messages = [fate for fate in fates if isinstance(fate, Delivery)]
         return Committed(committed.version, tuple(creations), tuple(messages))
 
-    async def _empty(self, instance_id: str) -> list[Fate]:
+    async def _empty(self, instance_id: str, site: Site) -> list[Fate]:
         """Carry out everything in the instance's outbox.  Raises: StoreError."""
         fates: list[Fate] = []
         outbox: Outbox | None = None
         known: dict[str, Cell | None] = {}
         while True:
             if outbox is None:
-                outbox = await self._reader.outbox(self._site, instance_id)
+                outbox = await self._reader.outbox(site, instance_id)
                 if outbox is None:
                     return fates
             plan, became = outbox.step(known)
@@ -297,6 +297,9 @@ class Writer:
         """Send what is left in outboxes: those of ``instance_ids``, and those where this handle
         failed before.  Raises: StoreError."""
         self._unsent.update(instance_ids)
+        # Nobody here waits to hear what became of these: the watch tells of them, as of what others
+        # send.
+        unnamed = msgspec.structs.replace(self._site, handle="")
         for instance_id in tuple(self._unsent):
-            await self._empty(instance_id)
+            await self._empty(instance_id, unnamed)
             self._unsent.discard(instance_id)

@@ -48,6 +48,7 @@ class SqliteStore:
     """
 
     name = "sqlite"
+    coordination: None = None
 
     def __init__(self, path: str | Path, *, partitions: int | None = None) -> None:
         self.path = Path(path)
@@ -151,10 +152,6 @@ class SqliteStore:
     async def own(self, partitions: Sequence[int], owner: str) -> list[Fence]:
         """See ``Store.own``."""
         return await self._change(lambda: self._writer.own(partitions, owner))
-
-    async def lost(self) -> None:
-        """See ``Store.lost``: it does not happen."""
-        await asyncio.Event().wait()
 
     async def release(self, fences: Sequence[Fence]) -> None:
         """See ``Store.release``."""

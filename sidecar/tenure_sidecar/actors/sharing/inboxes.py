@@ -1,0 +1,146 @@
+"""How an owner hears of what others send to its partitions: a watch of each, and a slow sweep.
+
+A watch begins with a gap: from there on nothing is missed, so what is there already is looked for
+then (``resume``), and again whenever the watch has lost its place.  The sweep asks the store from
+time to time for rows that nobody here knows.  It should never find one: ``missed`` counts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from tenure_common.errors import StoreError
+from tenure_sidecar.actors.ownership import resume
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.loops import Loops
+    from tenure_sidecar.store.coordination import Coordination
+    from tenure_sidecar.store.port import Change, Store
+
+SWEEP = 10.0  # seconds between sweeps
+SURE = 2.0  # seconds after which a row that is still unknown was missed
+_PAGE = 1_000
+_RETRY = 0.5  # seconds until a watch that failed is begun anew
+
+_log = structlog.get_logger(__name__)
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def arrived(self, change: Change) -> None:
+        """Another process sent something."""
+        ...
+
+    def refresh(self, instance_id: str) -> None:
+        """Look whether there is something new for the instance."""
+        ...
+
+    def knows(self, instance_id: str, key: str) -> bool:
+        """Whether the row is known here, or will be without anybody's help."""
+        ...
+
+
+class Inboxes:
+    """See the module docstring."""
+
+    def __init__(self, store: Store, coordination: Coordination, *, listener: Listener) -> None:
+        self._store = store
+        self._coordination = coordination
+        self._listener = listener
+        self._watches: dict[int, asyncio.Task[None]] = {}
+        self._unlisted: set[int] = set()
+        self._listing: asyncio.Task[None] | None = None
+        self.missed = 0  # rows that the sweep found
+
+    def start(self, loops: Loops) -> None:
+        """Sweep until the loops are stopped."""
+        loops.start("inbox sweep", self._sweep)
+
+    def open(self, partitions: Collection[int]) -> None:
+        """These are ours: watch them, and resume what is in them."""
+        for partition in partitions:
+            self._watches[partition] = asyncio.get_running_loop().create_task(
+                self._follow(partition), name=f"inbox watch {partition}"
+            )
+
+    def close(self, partitions: Collection[int]) -> None:
+        """These are not ours any more."""
+        self._unlisted.difference_update(partitions)
+        for partition in partitions:
+            watch = self._watches.pop(partition, None)
+            if watch is not None:
+                watch.cancel()
+
+    def abort(self) -> None:
+        """End everything and do not wait."""
+        self.close(tuple(self._watches))
+        if self._listing is not None:
+            self._listing.cancel()
+
+    async def _follow(self, partition: int) -> None:
+        while True:
+            try:
+                async for change in self._store.watch(partition):
+                    if change.gap:
+                        self._list(partition)
+                    else:
+                        self._listener.arrived(change)
+            except StoreError as error:
+                _log.warning("watching a partition failed", partition=partition, error=str(error))
+            except Exception:  # noqa: BLE001 - a bug with one message must not deafen the partition
+                _log.exception("a message was not taken in", partition=partition)
+            else:  # the store is closed
+                return
+            await asyncio.sleep(_RETRY)
+
+    def _list(self, partition: int) -> None:
+        self._unlisted.add(partition)
+        if self._listing is None or self._listing.done():
+            self._listing = asyncio.get_running_loop().create_task(self._list_all(), name="resume")
+
+    async def _list_all(self) -> None:
+        """Look at the partitions whose watches began, as many in one read as there are by now."""
+        while self._unlisted:
+            await asyncio.sleep(0)
+            partitions, self._unlisted = tuple(sorted(self._unlisted)), set()
+            await resume(self._store, partitions, self._listener.refresh)
+
+    # --- the sweep ----------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            try:
+                await self.sweep()
+            except StoreError as error:
+                _log.warning("sweeping inboxes failed", error=str(error))
+
+    async def sweep(self) -> int:
+        """Look for rows that were missed, and see to them; how many.  Raises: StoreError."""
+        unknown = await self._unknown()
+        if not unknown:
+            return 0
+        await asyncio.sleep(SURE)  # most are on their way, or were taken since they were read
+        missed = unknown & await self._unknown()
+        for instance_id in sorted({instance_id for instance_id, _ in missed}):
+            _log.error("a message was missed by the watch and found by the sweep", of=instance_id)
+            self._listener.refresh(instance_id)
+        self.missed += len(missed)
+        return len(missed)
+
+    async def _unknown(self) -> set[tuple[str, str]]:
+        found: set[tuple[str, str]] = set()
+        partitions = tuple(sorted(self._watches.keys() - self._unlisted))
+        after: tuple[str, str] | None = None
+        while partitions:
+            page = await self._coordination.arrivals(partitions, after=after, limit=_PAGE)
+            found.update(one for one in page if not self._listener.knows(*one))
+            if len(page) < _PAGE:
+                break
+            after = page[-1]
+        return found

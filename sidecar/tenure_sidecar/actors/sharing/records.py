@@ -1,0 +1,88 @@
+"""What members and owners write under their names, and the view that a sidecar makes of it.
+
+The records are JSON, so that people can read them in etcd.  Fields that a later version adds are
+passed over; a member's record that cannot be read counts as nobody's, an owner's as a stranger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tenure_sidecar.actors.sharing.decide import SIDECAR, Member, Owner, View
+
+if TYPE_CHECKING:
+    from tenure_sidecar.store.coordination import Held
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a process is among those of its app.
+
+    Attributes:
+        name: the only one of its kind at any time; the same after a restart if the place in the
+            distribution of partitions is to be the same.
+        pod: the same after a restart of the container; what an earlier incarnation owned is taken
+            over at once.
+        role: ``SIDECAR``, or ``GATEWAY`` for one that never has workers.
+    """
+
+    name: str
+    pod: str
+    role: str = SIDECAR
+
+
+class MemberRecord(msgspec.Struct, frozen=True):
+    """``members/<name>``.  ``workers``: connected ones; ``leaving``: it gives everything back."""
+
+    pod: str
+    role: str = SIDECAR
+    workers: int = 0
+    flavours: tuple[str, ...] = ()
+    leaving: bool = False
+    protocol: int = 1
+
+
+class OwnerRecord(msgspec.Struct, frozen=True):
+    """``owners/<partition>``."""
+
+    name: str
+    pod: str
+
+
+encode = msgspec.json.Encoder().encode
+_member = msgspec.json.Decoder(MemberRecord)
+_owner = msgspec.json.Decoder(OwnerRecord)
+
+
+def member_of(held: Held) -> Member | None:
+    """The member; None when the record cannot be read."""
+    try:
+        record = _member.decode(held.value)
+    except msgspec.MsgspecError:
+        return None
+    return Member(record.pod, record.workers > 0, record.leaving, record.role)
+
+
+def owner_of(held: Held) -> Owner:
+    """The owner."""
+    try:
+        record = _owner.decode(held.value)
+    except msgspec.MsgspecError:
+        record = OwnerRecord("", "")
+    return Owner(record.name, record.pod, held.revision)
+
+
+def view_of(members: Mapping[str, Held], owners: Mapping[int, Owner], revision: int) -> View:
+    """What ``decide`` looks at.  Of several members of one pod only the newest is there: the others
+    are earlier incarnations of it, whose leases have not ended yet."""
+    newest: dict[str, tuple[int, str, Member]] = {}
+    for name, held in members.items():
+        member = member_of(held)
+        if member is None:
+            continue
+        there = newest.get(member.pod)
+        if there is None or there[0] < held.revision:
+            newest[member.pod] = (held.revision, name, member)
+    return View({name: member for _, name, member in newest.values()}, owners, revision)

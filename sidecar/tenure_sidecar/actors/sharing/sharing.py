@@ -1,0 +1,397 @@
+"""The loop that holds a changing set of partitions; implements ``Ownership``.
+
+::
+
+    session ── a lease, renewed; lost = nothing is held, everything is dropped, a new one is taken
+       │
+    roster, then news of owners and members ──► view ─┐
+    workers, leaving, partitions at rest ─────────────┼──► decide ──► claims, releases ──► answers ─┐
+    answers ◄─────────────────────────────────────────┘                                            │
+       ▲───────────────────────────────────────────────────────────────────────────────────────────┘
+
+Whatever happens only sets ``_changed``; the loop looks at everything and does what ``decide`` says.
+The host is told of every partition that comes, is to go, and goes.  After an answer that was lost or
+was not what was hoped for, the roster is read anew before the next decision, so the view is newer
+than the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from tenure_common.errors import StoreError
+from tenure_sidecar.actors.sharing import records
+from tenure_sidecar.actors.sharing.decide import (
+    Me,
+    Member,
+    Owner,
+    Phase,
+    Slot,
+    claimed,
+    decide,
+    lease_lost,
+    released,
+    unanswered,
+)
+from tenure_sidecar.actors.sharing.inboxes import Inboxes
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.store.port import Fence
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.loops import Loops
+    from tenure_sidecar.actors.ownership import Tenant
+    from tenure_sidecar.actors.sharing.inboxes import Listener
+    from tenure_sidecar.actors.sharing.records import Identity
+    from tenure_sidecar.store.coordination import Coordination, Held, News, Session
+    from tenure_sidecar.store.port import Store
+
+_RETRY = 0.2  # seconds after the store failed
+_LOOK = 0.005  # seconds between looks at partitions that shall come to rest
+_PATIENCE = 2.0  # seconds that what is at workers may hold up a hand-off
+_PATIENCE_LEAVING = 0.1  # the same, when this process was told to stop
+_HAND_OVER = 0.25  # seconds until everything is given back in any case
+_WORKER_BACK = 0.5  # seconds that a worker may be away before others are asked to take over
+
+_log = structlog.get_logger(__name__)
+
+
+class Sharing:
+    """See the module docstring.
+
+    Args:
+        store: shared with other processes.
+        coordination: the store's.
+        identity: who this process is.
+        tenant: who lives in the partitions.
+        listener: who is told of what others send.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        coordination: Coordination,
+        identity: Identity,
+        *,
+        tenant: Tenant,
+        listener: Listener,
+    ) -> None:
+        self._coordination = coordination
+        self.identity = identity
+        self._tenant = tenant
+        self._partitions = store.partitions
+        self._loop = asyncio.get_running_loop()
+        self._loops: Loops
+        self._session: Session | None = None  # what is held is held under it
+        self._last: Session | None = None  # the newest, dead or alive
+        self.inboxes = Inboxes(store, coordination, listener=listener)
+        self._owner_value = records.encode(records.OwnerRecord(identity.name, identity.pod))
+        self._slots = (Slot(),) * store.partitions
+        self._held: dict[int, Fence] = {}
+        self._patience: dict[int, float] = {}  # loop time until which a draining partition may work
+        self._owners: dict[int, Owner] = {}
+        self._members: dict[str, Held] = {}
+        self._revision = 0  # ``_owners`` are as of this one
+        self._read = 0  # the roster was read at this one
+        self._stale = True  # the roster must be read
+        self._changed = asyncio.Event()
+        self._workers = 0
+        self._worker_back: asyncio.TimerHandle | None = None
+        self._leaving = False
+        self._empty = asyncio.Event()
+        self.taken = 0  # partitions, since start
+
+    # --- Ownership ----------------------------------------------------------------------------
+
+    def holds(self, instance_id: str) -> bool:
+        """See ``Ownership.holds``."""
+        return partition_of(instance_id, self._partitions) in self._held
+
+    def fence(self, partition: int) -> Fence:
+        """See ``Ownership.fence``."""
+        return self._held[partition]
+
+    def fences(self) -> Sequence[Fence]:
+        """See ``Ownership.fences``."""
+        return tuple(self._held.values())
+
+    @property
+    def sure(self) -> bool:
+        """Whether what is held is certainly nobody else's."""
+        return self._session is not None and self._session.alive()
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Who is there, as far as is known here."""
+        return records.view_of(self._members, {}, 0).members
+
+    async def start(self, loops: Loops) -> None:
+        """See ``Ownership.start``: others may own everything, so nothing needs to be held when this
+        returns."""
+        self._loops = loops
+        self._last = await self._coordination.session()
+        loops.start("ownership", self._run)
+        self.inboxes.start(loops)
+
+    async def hand_over(self) -> None:
+        """See ``Ownership.hand_over``."""
+        if self._session is None:
+            return
+        self._leaving = True
+        until = self._loop.time() + _PATIENCE_LEAVING
+        self._patience = {p: min(until, one) for p, one in self._patience.items()}
+        self._changed.set()
+        try:
+            async with asyncio.timeout(_HAND_OVER):
+                await self._empty.wait()
+        except TimeoutError:
+            _log.warning("not everything was handed over in time", left=len(self._kept()))
+
+    async def stop(self) -> None:
+        """See ``Ownership.stop``."""
+        self.inboxes.abort()
+        if self._last is not None:
+            await self._last.close()
+
+    def abort(self) -> None:
+        """See ``Ownership.abort``."""
+        self.inboxes.abort()
+        if self._last is not None:
+            self._last.abandon()
+
+    def doubt(self) -> None:
+        """See ``Ownership.doubt``."""
+        self._stale = True
+        self._changed.set()
+
+    def workers(self, count: int) -> None:
+        """See ``Ownership.workers``.  The last one may come back in a moment."""
+        if self._worker_back is not None:
+            self._worker_back.cancel()
+            self._worker_back = None
+        if count or not self._workers:
+            self._set_workers(count)
+        else:
+            self._worker_back = self._loop.call_later(_WORKER_BACK, self._set_workers, 0)
+
+    def _set_workers(self, count: int) -> None:
+        self._workers = count
+        self._changed.set()
+
+    # --- the session --------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Hold what should be held, under one lease after the other."""
+        while True:
+            try:
+                if self._last is None or not self._last.alive():
+                    self._last = await self._coordination.session()
+                await self._serve(self._last)
+                _log.warning("the lease was lost, taking another", member=self.identity.name)
+            except StoreError as error:
+                _log.warning("ownership waits for the store", error=str(error))
+                await asyncio.sleep(_RETRY)
+
+    async def _serve(self, session: Session) -> None:
+        """Until the lease is lost.  Raises: StoreError."""
+        await self._list()
+        self._session = session
+        self._changed.set()
+        coordination = self._coordination
+        work: tuple[Coroutine[Any, Any, object], ...] = (
+            session.lost.wait(),
+            self._act(session),
+            self._hear(coordination.owner_news(self._read)),
+            self._hear(coordination.member_news(self._read)),
+        )
+        tasks = [self._loop.create_task(one, name="ownership") for one in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._lose_all()
+            for one in done:
+                one.result()
+        finally:
+            self._lose_all()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _lose_all(self) -> None:
+        """Nothing is held any more."""
+        self._session = None
+        self._slots, held = lease_lost(self._slots)
+        self._part(held)
+
+    # --- the view -----------------------------------------------------------------------------
+
+    async def _list(self) -> None:
+        """Read everything.  Raises: StoreError."""
+        self._stale = False
+        roster = await self._coordination.roster()
+        self._read = self._revision = roster.revision
+        self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
+        self._members = dict(roster.members)
+
+    async def _hear(self, news: AsyncIterator[News]) -> None:
+        async for one in news:
+            if one.gap:
+                self._stale = True
+            elif one.revision > self._read:
+                self._apply(one)
+            self._changed.set()
+
+    def _apply(self, news: News) -> None:
+        for partition, held in news.owners.items():
+            if held is None:
+                self._owners.pop(partition, None)
+            else:
+                self._owners[partition] = records.owner_of(held)
+        if news.owners:
+            self._revision = news.revision
+        for name, held in news.members.items():
+            if held is None:
+                self._members.pop(name, None)
+            else:
+                self._members[name] = held
+
+    # --- deciding -----------------------------------------------------------------------------
+
+    async def _act(self, session: Session) -> None:
+        """Look and decide whenever something changed."""
+        announced: records.MemberRecord | None = None
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                while self._stale:
+                    await self._list()
+                mine = self._record()
+                if mine != announced:
+                    value = records.encode(mine)
+                    await self._coordination.announce(self.identity.name, value, session=session)
+                    announced = mine
+            except StoreError as error:
+                _log.warning("deciding on partitions waits for the store", error=str(error))
+                self._stale = True
+                self._loop.call_later(_RETRY, self._changed.set)
+                continue
+            self._decide(session)
+
+    def _record(self) -> records.MemberRecord:
+        return records.MemberRecord(
+            self.identity.pod,
+            self.identity.role,
+            self._workers,
+            tuple(sorted(self._tenant.flavours())),
+            self._leaving,
+        )
+
+    def _decide(self, session: Session) -> None:
+        identity, before = self.identity, self._slots
+        member = Member(identity.pod, self._workers > 0, self._leaving, identity.role)
+        decision = decide(
+            records.view_of(self._members, self._owners, self._revision),
+            Me(identity.name, member),
+            before,
+            quiet=self._quiet(),
+        )
+        self._slots = decision.slots
+        changes = [(was.phase, now.phase) for was, now in zip(before, self._slots, strict=True)]
+        self._part([p for p, (was, now) in enumerate(changes) if was.holds and not now.holds])
+        back = [p for p, one in enumerate(changes) if one == (Phase.DRAINING, Phase.OWNED)]
+        self._part(back)
+        self._gain(back)
+        self._halt([p for p, one in enumerate(changes) if one == (Phase.OWNED, Phase.DRAINING)])
+        if decision.claims:
+            self._loops.spawn("claim", self._claim(session, decision.claims))
+        if decision.releases:
+            self._loops.spawn("release", self._release(session, decision.releases))
+        if self._patience:
+            self._loop.call_later(_LOOK, self._changed.set)
+        if self._leaving and not self._kept():
+            self._empty.set()
+
+    def _kept(self) -> list[int]:
+        """Partitions that others cannot have yet."""
+        return [
+            p for p, slot in enumerate(self._slots) if slot.phase not in (Phase.AWAY, Phase.WANTED)
+        ]
+
+    def _quiet(self) -> set[int]:
+        """Draining partitions that may be given back."""
+        now = self._loop.time()
+        busy = self._tenant.busy(self._patience.keys())
+        return {p for p, until in self._patience.items() if p not in busy or now >= until}
+
+    def _gain(self, partitions: Sequence[int]) -> None:
+        if partitions:
+            self._held |= {p: Fence(p, self._slots[p].token) for p in partitions}
+            self._tenant.gain(partitions)
+            self.inboxes.open(partitions)
+
+    def _halt(self, partitions: Sequence[int]) -> None:
+        if partitions:
+            patience = _PATIENCE_LEAVING if self._leaving else _PATIENCE
+            until = self._loop.time() + patience
+            self._patience |= dict.fromkeys(partitions, until)
+            for partition in partitions:
+                del self._held[partition]
+            self._tenant.halt(partitions)
+
+    def _part(self, partitions: Sequence[int]) -> None:
+        if partitions:
+            for partition in partitions:
+                self._held.pop(partition, None)
+                self._patience.pop(partition, None)
+            self.inboxes.close(partitions)
+            self._tenant.part(partitions)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def _claim(self, session: Session, claims: Mapping[int, int]) -> None:
+        fences: dict[int, Fence | None] | None = None
+        try:
+            fences = await self._coordination.claim(claims, self._owner_value, session=session)
+        except StoreError as error:
+            _log.warning("claiming partitions failed", count=len(claims), error=str(error))
+        if session is not self._session:
+            return
+        slots = list(self._slots)
+        for partition in claims:
+            slot = slots[partition]
+            fence = None if fences is None else fences[partition]
+            if fences is None:
+                slots[partition] = unanswered(slot)
+            elif fence is None:
+                slots[partition] = claimed(slot, token=None, revision=slot.known)
+            else:
+                slots[partition] = claimed(slot, token=fence.token, revision=fence.token)
+            self._stale = self._stale or fence is None
+        self._slots = tuple(slots)
+        gained = [p for p in claims if slots[p].phase is Phase.OWNED]
+        self.taken += len(gained)
+        self._gain(gained)
+        self._changed.set()
+
+    async def _release(self, session: Session, releases: Mapping[int, int]) -> None:
+        gone: dict[int, int] | None = None
+        try:
+            fences = [Fence(partition, token) for partition, token in releases.items()]
+            gone = await self._coordination.give(fences)
+        except StoreError as error:
+            _log.warning("giving partitions back failed", count=len(releases), error=str(error))
+        if session is not self._session:
+            return
+        slots = list(self._slots)
+        for partition in releases:
+            slot = slots[partition]
+            if gone is None:
+                slots[partition] = unanswered(slot)
+            else:
+                slots[partition] = released(slot, revision=gone.get(partition, slot.known))
+            self._stale = self._stale or gone is None or partition not in gone
+        self._slots = tuple(slots)
+        self._changed.set()

@@ -1,0 +1,506 @@
+"""Several engines on one memory database in virtual time: who runs what, and what others hear.
+
+Everything but the network, the clock and the app's code is the real thing.  In scope: spread,
+take-over, hand-over, client calls at whoever does not own, messages between owners, watches with
+holes.  The decisions alone are in test_sharing_model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from support.by_hand import HandWorker, call, done
+from support.one_engine import OneEngine
+from support.toy import All, Call, Child, Event, Sleep
+from support.virtual import in_virtual_time, passes
+from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
+from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
+from tenure_sidecar.actors.sharing.records import Identity
+from tenure_sidecar.engine.events import Status
+from tenure_sidecar.store.memory import MemoryDatabase
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.store.port import Change
+from tenure_sidecar.store.roster import MemorySession
+
+Steps = Generator[Any, Any, Any]
+PARTITIONS = 16
+TTL = 10.0
+
+
+def chain(given: str | None) -> Steps:
+    total = 0
+    for step in range(int(given or "5")):
+        total += int((yield Call("add", str(step))))
+    return str(total)
+
+
+def family(given: str | None) -> Steps:
+    results = yield All([Child("chain", str(i)) for i in range(int(given or "12"))])
+    return ",".join(results)
+
+
+def nap(given: str | None) -> Steps:
+    yield Sleep(float(given or "30"))
+    return "awake"
+
+
+def listen(given: str | None) -> Steps:
+    heard = []
+    for _ in range(int(given or "1")):
+        heard.append((yield Event("word")))
+    return " ".join(heard)
+
+
+WORKFLOWS: dict[str, Any] = {"chain": chain, "family": family, "nap": nap, "listen": listen}
+ACTIVITIES = {"add": lambda given: str(int(given or "0") + 1)}
+
+
+class Sharers:
+    """Engines on one database."""
+
+    def __init__(self) -> None:
+        self.database = MemoryDatabase(partitions=PARTITIONS)
+        self.engines: dict[str, OneEngine] = {}
+
+    async def start(
+        self, name: str, *, workers: int = 1, role: str = SIDECAR, pod: str = ""
+    ) -> OneEngine:
+        engine = OneEngine(
+            workflows=WORKFLOWS,
+            activities=ACTIVITIES,
+            seed=len(self.engines),
+            database=self.database,
+            identity=Identity(name, pod or name, role),
+        )
+        self.engines[name] = engine
+        await engine.start(workers)
+        return engine
+
+    async def three(self) -> tuple[OneEngine, OneEngine, OneEngine]:
+        found = [await self.start(name) for name in ("alpha", "beta", "gamma")]
+        await settled(*found)
+        return found[0], found[1], found[2]
+
+    async def stop(self) -> None:
+        for engine in self.engines.values():
+            if not engine.host.stopping:
+                await engine.host.stop()
+
+
+def owned(engine: OneEngine) -> set[int]:
+    return {fence.partition for fence in engine.host.fences()}
+
+
+async def settled(*engines: OneEngine, within: float = 60.0) -> None:
+    """Until every partition has an owner among them, and nothing moves any more."""
+    async with asyncio.timeout(within):
+        before: list[set[int]] = []
+        while True:
+            now = [owned(engine) for engine in engines]
+            if sum(map(len, now)) == PARTITIONS and now == before:
+                return
+            before = now
+            await passes(0.2)
+
+
+def of(engine: OneEngine, word: str = "w") -> str:
+    """An instance id in a partition of the engine's."""
+    mine = owned(engine)
+    return next(
+        name for n in range(10_000) if partition_of(name := f"{word}{n}", PARTITIONS) in mine
+    )
+
+
+# --- who has what ---------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_partitions_are_spread() -> None:
+    sharers = Sharers()
+    engines = await sharers.three()
+    counts = [len(owned(engine)) for engine in engines]
+    assert sum(counts) == PARTITIONS
+    assert max(counts) <= 7  # its share and a little
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_whoever_joins_gets_a_share_and_nothing_else_moves() -> None:
+    sharers = Sharers()
+    one, two = [await sharers.start(name) for name in ("alpha", "beta")]
+    await settled(one, two)
+    before = {**dict.fromkeys(owned(one), "alpha"), **dict.fromkeys(owned(two), "beta")}
+    three = await sharers.start("gamma")
+    await settled(one, two, three)
+    moved = [
+        p
+        for name, engine in sharers.engines.items()
+        for p in owned(engine)
+        if name != "gamma" and before[p] != name
+    ]
+    assert owned(three)
+    assert len(moved) <= 2
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_who_dies_is_replaced_when_its_lease_ends() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    mine = of(one)
+    await two.begin("listen", "1", mine)
+    await passes(0.5)
+    await one.crash()
+    began = one.loop.time()
+    await two.operations.raise_event(mine, "word", "hello")
+    assert await three.finish(mine) == "hello"
+    assert one.loop.time() - began <= TTL + 0.5
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_who_leaves_hands_over_at_once() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    began = one.loop.time()
+    await one.host.hand_over()
+    assert one.loop.time() - began <= 0.25
+    assert owned(one) == set()
+    await settled(two, three, within=0.5)
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_the_same_pod_takes_its_partitions_back_at_once() -> None:
+    sharers = Sharers()
+    one, two = [await sharers.start(name) for name in ("alpha", "beta")]
+    await settled(one, two)
+    before = owned(one)
+    await one.crash()
+    again = await sharers.start("alpha")
+    await settled(again, two, within=1.0)
+    assert owned(again) == before
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_without_a_worker_nothing_is_owned_while_another_has_one() -> None:
+    sharers = Sharers()
+    one = await sharers.start("alpha")
+    two = await sharers.start("beta", workers=0)
+    await settled(one, two)
+    assert len(owned(one)) == PARTITIONS
+    two.connect()
+    await settled(one, two)
+    await passes(1)
+    assert len(owned(two)) >= 6
+    one.workers[0].die()
+    await passes(5)
+    assert len(owned(two)) == PARTITIONS
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_the_gateway_owns_while_nobody_has_a_worker() -> None:
+    sharers = Sharers()
+    gateway = await sharers.start("gate", workers=0, role=GATEWAY)
+    sidecar = await sharers.start("alpha", workers=0)
+    await settled(gateway, sidecar)
+    assert len(owned(gateway)) == PARTITIONS
+    instance_id = await sidecar.begin("chain")
+    await sidecar.operations.terminate(instance_id, "enough", recurse=False)
+    head = await gateway.operations.head(instance_id)
+    assert head is not None
+    assert head.status is Status.TERMINATED
+    sidecar.connect()
+    await passes(5)
+    assert len(owned(sidecar)) == PARTITIONS
+    await sharers.stop()
+
+
+# --- work -----------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_work_started_anywhere_runs_where_it_belongs() -> None:
+    sharers = Sharers()
+    engines = await sharers.three()
+    ids = [await engines[n % 3].begin("chain", "5") for n in range(60)]
+    for n, instance_id in enumerate(ids):
+        assert await engines[(n + 1) % 3].finish(instance_id) == "15"
+    ran = [len(engine.effects) for engine in engines]
+    assert sum(ran) == 300
+    assert min(ran) > 0
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_children_live_elsewhere_and_tell_their_parent() -> None:
+    sharers = Sharers()
+    engines = await sharers.three()
+    ids = [await engines[0].begin("family", "12") for _ in range(5)]
+    expected = ",".join(str(n * (n + 1) // 2) for n in range(12))
+    for instance_id in ids:
+        assert await engines[1].finish(instance_id) == expected
+    assert [engine.host.sharing.inboxes.missed for engine in engines if engine.host.sharing] == [
+        0,
+        0,
+        0,
+    ]
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_wait_elsewhere_ends_soon_after_the_end() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    instance_id = await two.begin("nap", "30", of(one))
+    await two.operations.wait(instance_id, end=False)
+    assert await two.finish(instance_id) == "awake"
+    head = await one.operations.head(instance_id)
+    assert head is not None
+    now = one.clock()
+    assert now - head.completed_at < 50_000_000
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_verbs_elsewhere_are_done_when_they_return() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await two.begin("listen", "2", of(one))
+    await two.operations.suspend(instance_id, "wait")
+    for engine in (one, two, three):
+        head = await engine.operations.head(instance_id)
+        assert head is not None
+        assert head.suspended
+    await two.operations.raise_event(instance_id, "word", "a")
+    await three.operations.raise_event(instance_id, "word", "b")
+    await three.operations.resume(instance_id, None)
+    assert await two.finish(instance_id) == "a b"
+    assert await two.operations.purge(instance_id, recursive=False) == 1
+    for engine in (one, two, three):
+        with pytest.raises(NoSuchInstanceError):
+            await engine.operations.raise_event(instance_id, "word", "c")
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_wait_goes_on_when_the_instance_moves() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("nap", "60", of(one))
+    waiting = asyncio.create_task(one.finish(instance_id))
+    await passes(1)
+    await one.host.hand_over()
+    await settled(two, three)
+    assert await waiting == "awake"
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_stale_owner_commits_nothing() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    # Its lease ends, and it does not know.
+    assert one.host.sharing is not None
+    session = one.host.sharing._session
+    assert session is not None
+    before = one.host.resident(instance_id)
+    assert before is not None
+    sharers.database.roster.end(session.id)
+    await settled(two, three, within=1.0)
+    await one.operations.raise_event(instance_id, "word", "late")
+    assert await two.finish(instance_id) == "late"
+    assert before.closed
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    watchers, sharers.database.watchers = sharers.database.watchers, []
+    await two.operations.raise_event(instance_id, "word", "late")
+    sharers.database.watchers = watchers
+    assert await two.finish(instance_id, within=15) == "late"
+    assert one.host.sharing is not None
+    assert one.host.sharing.inboxes.missed == 1
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_message_that_the_watch_tells_late_is_not_taken_twice() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    for again in ("drop", "refresh"):
+        instance_id = await one.begin("listen", "2", of(one, again))
+        await one.operations.wait(instance_id, end=False)
+        watchers, sharers.database.watchers = sharers.database.watchers, []
+        await two.operations.raise_event(instance_id, "word", "a")
+        at = sharers.database.changes
+        sharers.database.watchers = watchers
+        loaded = await one.store.load(instance_id)
+        copy = one.host.resident(instance_id)
+        assert loaded is not None
+        assert copy is not None
+        (item,) = loaded.inbox
+        if again == "drop":
+            one.host.drop(copy, NotOwnerError("it is read again"))
+        else:
+            one.host.inflow.refresh(instance_id)
+        await passes(1)
+        one.host.inflow.arrived(Change(instance_id, item, at))
+        await passes(1)
+        await two.operations.raise_event(instance_id, "word", "b")
+        assert await two.finish(instance_id) == "a b"
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_an_id_that_is_used_again_elsewhere_runs_anew() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    assert await two.operations.purge(instance_id, recursive=False, force=True) == 1
+    await three.begin("chain", "5", instance_id)
+    assert await two.finish(instance_id) == "15"
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_hand_over_runs_nothing_twice() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    ids = [await one.begin("chain", "8", of(one, f"w{n}-")) for n in range(20)]
+    await passes(0.05)
+    await one.host.hand_over()
+    for instance_id in ids:
+        assert await two.finish(instance_id) == "36"
+    assert len(one.effects) > 0
+    assert sum(len(engine.effects) for engine in (one, two, three)) == 160
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_what_drains_takes_no_new_turn_and_ends_the_one_under_way() -> None:
+    sharers = Sharers()
+    one = await sharers.start("alpha", workers=0)
+    slow = HandWorker(one.dispatcher)
+    await settled(one)
+    busy = await one.begin("chain", "1")
+    await passes(0.1)
+    other = next(
+        name
+        for n in range(1_000)
+        if partition_of(name := f"w{n}", PARTITIONS) == partition_of(busy, PARTITIONS)
+    )
+    two = await sharers.start("beta", workers=0)
+    heir = HandWorker(two.dispatcher)
+    leaving = asyncio.create_task(one.host.hand_over())
+    await passes(0.02)
+    await one.begin("chain", "1", other)
+    await passes(0.02)
+    assert slow.took == [busy]  # and not the other
+    assert slow.answer(slow.turns.popleft(), call(0, "add")).errors == []
+    await leaving
+    await settled(two)
+    await passes(0.1)
+    assert slow.tasks == slow.turns == deque()
+    assert heir.took == [other]
+    assert [task.instance_id for task in heir.tasks] == [busy]
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_an_activity_that_outlasts_the_hand_over_is_not_lost() -> None:
+    sharers = Sharers()
+    one = await sharers.start("alpha", workers=0)
+    slow = HandWorker(one.dispatcher)
+    await settled(one)
+    instance_id = await one.begin("chain", "1")
+    await passes(0.1)
+    slow.answer(slow.turns.popleft(), call(0, "add"))
+    await passes(0.1)
+    two = await sharers.start("beta", workers=0)
+    heir = HandWorker(two.dispatcher)
+    await one.host.hand_over()
+    await settled(two)
+    answer = slow.complete(slow.tasks.popleft(), "42")
+    await passes(0.5)
+    assert answer.acknowledged
+    turn = heir.turns.popleft()
+    assert turn.instance_id == instance_id
+    heir.answer(turn, done(result="all"))
+    assert await two.finish(instance_id) == "all"
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_lost_lease_ends_everything_though_the_store_is_away() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    copy, sharing = one.host.resident(instance_id), one.host.sharing
+    assert copy is not None
+    assert sharing is not None
+
+    async def away() -> MemorySession:
+        raise StoreUnavailableError("the store is away")
+
+    one.store.coordination.session = away  # type: ignore[method-assign]
+    session = sharing._session
+    assert isinstance(session, MemorySession)
+    session.renewing = False
+    while session.alive():
+        await passes(0.01)
+    await passes(0.01)
+    assert sharers.database.roster.lives(session.id)
+    assert owned(one) == set()
+    assert copy.closed
+    await two.operations.raise_event(instance_id, "word", "late")
+    assert await two.finish(instance_id) == "late"
+    del one.store.coordination.session  # type: ignore[attr-defined]
+    await passes(1)
+    assert owned(one)
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_nothing_is_lost_or_doubled_while_engines_come_and_go() -> None:
+    sharers = Sharers()
+    engines = list(await sharers.three())
+    ids: list[str] = []
+    kills = 0
+    for turn in range(6):
+        ids += [await engines[-1].begin("chain", "8") for _ in range(20)]
+        ids += [await engines[-1].begin("family", "3") for _ in range(5)]
+        await passes(0.05)
+        victim = engines.pop(0)
+        if turn % 2:
+            await victim.host.hand_over()
+            await passes(0.05)
+            await victim.host.stop()
+        else:
+            kills += 1
+            await victim.crash()
+        engines.append(await sharers.start(f"later-{turn}"))
+    await settled(*engines)
+    for instance_id in ids:
+        assert await engines[0].finish(instance_id) in {"36", "0,1,3"}
+    for engine in engines:
+        assert engine.host.sharing is not None
+        assert engine.host.sharing.inboxes.missed == 0
+        assert Counter(engine.host.loops.failures.values()) == {0: 3}
+    await sharers.stop()
