@@ -239,7 +239,8 @@ class Lease:
                 return
             except StoreError as error:
                 _log.warning("etcd lease not renewed, trying again", error=str(error))
-                at = self._clock() + self.term.ttl * _RETRY_AFTER
+                # No later than the deadline: whoever waits for the loss must hear of it then.
+                at = min(self._clock() + self.term.ttl * _RETRY_AFTER, self.term.deadline)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
