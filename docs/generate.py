@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from tenure_cli.commands import VERBS
 from tenure_cli.group import tenure
+from tenure_common.settings import settings_of
+from tenure_sidecar.config import Config, GatewayConfig, SidecarConfig
 from tenure_sidecar.http.manage.openapi import build
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -24,7 +27,7 @@ MARK = "<!-- generated -->\n"
 Schema = Mapping[str, Any]
 
 # Errors that any request can meet; the page says so once.
-EVERYWHERE = ("TN0711", "TN0712", "TN0405", "TN0109", "TN0201", "TN0004")
+EVERYWHERE = ("TN0711", "TN0712", "TN0713", "TN0405", "TN0109", "TN0201", "TN0004")
 
 
 def management_api() -> str:
@@ -167,9 +170,41 @@ def _flag(option: click.Option, context: click.Context) -> str:
     return f"| `{_cell(flag)}` | {_cell(about)} |"
 
 
+def settings() -> str:
+    """The settings of the engine's commands; each is told once, by the first that has it."""
+    lines: list[str] = []
+    told: dict[str, str] = {}
+    for command, struct in (
+        ("dev", Config),
+        ("sidecar", SidecarConfig),
+        ("gateway", GatewayConfig),
+    ):
+        lines += [f"## All of tenure {command}", "", "| | default | |", "|---|---|---|"]
+        same: list[str] = []
+        for one in settings_of(struct, without=("command",)):
+            row = f"| `{one.flag}` | {_set(one.default)} | {_cell(one.help)} |"
+            if told.setdefault(row, command) == command:
+                lines.append(row)
+            else:
+                same.append(f"`{one.flag}`")
+        lines.append("")
+        if same:
+            lines += [f"As above: {', '.join(same)}.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _set(default: object) -> str:
+    if default is msgspec.NODEFAULT:
+        return "must be given"
+    if default in ("", ()):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "management-api.md": management_api,
+    "settings.md": settings,
 }
 
 

@@ -6,6 +6,7 @@ It uses what Python brings: a command has to be there at once, and one call does
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,9 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from tenure_cli.connect import Target
-from tenure_common.errors import ServerUnreachableError, TenureError, by_code
+from tenure_common.errors import BadSettingError, ServerUnreachableError, TenureError, by_code
 
-_BASE: Final = "/v1alpha1/apps"
+_VERSION: Final = "/v1alpha1"
 TIMEOUT: Final = 30.0  # seconds until a server that says nothing counts as gone
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
@@ -27,8 +28,13 @@ class Api:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        # No proxy: the server is named by who calls, and is mostly on this machine.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [
+            # No proxy: the server is named by who calls, and is mostly on this machine.
+            urllib.request.ProxyHandler({})
+        ]
+        if target.server.startswith("https:"):
+            handlers.append(urllib.request.HTTPSHandler(context=_tls(target)))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def get(self, *path: str, _timeout: float = TIMEOUT, **query: Any) -> Json:
         """One answer; parameters that are None are left out.  ``_timeout`` in seconds.
@@ -59,15 +65,17 @@ class Api:
         body: Json | None = None,
     ) -> Any:
         target = self._target
-        url = "/".join(
-            (target.server + _BASE, *(quote(one, safe="") for one in (target.app, *path)))
-        )
+        within = ("namespaces", target.namespace) if target.namespace else ()
+        parts = (*within, "apps", target.app, *path)
+        url = "/".join((target.server + _VERSION, *(quote(one, safe="") for one in parts)))
         parameters = [(name, _text(value)) for name, value in query.items() if value is not None]
         if parameters:
             url += "?" + urlencode(parameters, doseq=True)
         headers = {"Accept": "application/json"}
         if target.token:
+            # An app's own server knows the one header, a gateway the other.
             headers["dapr-api-token"] = target.token
+            headers["Authorization"] = f"Bearer {target.token}"
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -78,12 +86,41 @@ class Api:
         except urllib.error.HTTPError as error:
             raise _error(error) from None
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            message = (
-                f"cannot reach {target.server} ({reason}): is `tenure dev` running there? "
-                "--server, TENURE_SERVER or --context names another one"
-            )
+            # Of a handshake that ends late, urllib passes the error on as it is.
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(reason, ssl.SSLError):
+                message = _handshake(target, reason)
+            else:
+                message = (
+                    f"cannot reach {target.server} ({reason}): is `tenure dev` running there? "
+                    "--server, TENURE_SERVER or --context names another one"
+                )
             raise ServerUnreachableError(message) from None
+
+
+def _tls(target: Target) -> ssl.SSLContext:
+    """Raises: BadSettingError."""
+    try:
+        context = ssl.create_default_context(cafile=target.ca or None)
+        if target.cert:
+            context.load_cert_chain(target.cert, target.key)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(f"'{one}'" for one in (target.ca, target.cert, target.key) if one)
+        message = f"the context's certificate files ({files}) cannot be used: {error}"
+        raise BadSettingError(message) from error
+    return context
+
+
+def _handshake(target: Target, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"{target.server} shows a certificate that is not trusted ({error.verify_message}): "
+            "the context's ca-file names who vouches for it"
+        )
+    return (
+        f"{target.server} ended the TLS handshake ({error.reason or error}): does it speak TLS, and "
+        "are the context's cert-file and key-file of an authority that it trusts?"
+    )
 
 
 def _text(value: object) -> object:

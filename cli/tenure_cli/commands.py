@@ -45,6 +45,12 @@ PROCESSES: Final[dict[str, Process]] = {
         "sidecar",
         "Check that a store is sound.",
     ),
+    "gateway": Process(
+        "tenure_sidecar.__main__:main",
+        "sidecar",
+        "Serve the management API of every app in an etcd store.",
+        named=True,
+    ),
     "injector": Process(
         "tenure_injector.__main__:main",
         "injector",

@@ -8,8 +8,12 @@ in ``contexts.toml`` of the user's configuration folder::
 
     [contexts.staging]
     server = "https://tenure.staging.example:8443"
+    namespace = "shop"
     app = "orders"
+    ca-file = "~/.secrets/tenure-ca.crt"
     token-file = "~/.secrets/tenure"
+
+In place of a token, or beside it, ``cert-file`` and ``key-file`` are a client certificate.
 """
 
 from __future__ import annotations
@@ -33,8 +37,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A server, the app whose workflows are meant, and what lets us in (empty = nothing)."""
 
     server: str = HERE
+    namespace: str = ""  # empty = the server's default
     app: str = OWN_APP
     token: str = ""
+    ca: str = ""  # file: who vouches for the server; empty = whom this machine trusts
+    cert: str = ""  # file: our certificate
+    key: str = ""  # file: its key
 
 
 class Context(
@@ -43,8 +51,12 @@ class Context(
     """One table of the file."""
 
     server: str = ""
+    namespace: str = ""
     app: str = OWN_APP
     token_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
 
 
 class Contexts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +91,7 @@ def read(file: Path) -> Contexts:
 def target(
     *,
     server: str | None = None,
+    namespace: str | None = None,
     app: str | None = None,
     context: str | None = None,
     env: Mapping[str, str] | None = None,
@@ -89,9 +102,11 @@ def target(
     """
     env = os.environ if env is None else env
     server = server or env.get("TENURE_SERVER")
+    namespace = namespace or env.get("TENURE_NAMESPACE")
     app = app or env.get("TENURE_APP_ID")
     token = env.get("TENURE_API_TOKEN", "")
     found = Context()
+    name = ""
     if context or not server:
         known = read(path(env))
         name = context or known.current
@@ -107,7 +122,22 @@ def target(
                 message = f"cannot read the token of context '{name}': {error}"
                 raise BadSettingError(message) from error
     where = server or found.server or here(env)
-    return Target(server=where.rstrip("/"), app=app or found.app, token=token)
+    if bool(found.cert_file) != bool(found.key_file):
+        message = f"context '{name}': cert-file and key-file go together"
+        raise BadSettingError(message)
+    return Target(
+        server=where.rstrip("/"),
+        namespace=namespace or found.namespace,
+        app=app or found.app,
+        token=token,
+        ca=_path(found.ca_file),
+        cert=_path(found.cert_file),
+        key=_path(found.key_file),
+    )
+
+
+def _path(text: str) -> str:
+    return str(Path(text).expanduser()) if text else ""
 
 
 def here(env: Mapping[str, str]) -> str:

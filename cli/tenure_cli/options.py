@@ -47,12 +47,19 @@ def connected(verb: AnyVerb) -> AnyVerb:
 
     @click.option("--server", metavar="URL", help="Where; else TENURE_SERVER, a context, or here.")
     @click.option("--context", metavar="NAME", help="A server of contexts.toml.")
+    @click.option("--namespace", metavar="NAME", help="The app's; else the server's default.")
     @click.option("--app", metavar="ID", help="The app; else the one that the server serves.")
     @wraps(verb)
     def wrapped(
-        *args: Any, server: str | None, context: str | None, app: str | None, **kwargs: Any
+        *args: Any,
+        server: str | None,
+        context: str | None,
+        namespace: str | None,
+        app: str | None,
+        **kwargs: Any,
     ) -> Any:
-        return verb(Api(target(server=server, context=context, app=app)), *args, **kwargs)
+        found = target(server=server, namespace=namespace, app=app, context=context)
+        return verb(Api(found), *args, **kwargs)
 
     return wrapped
 

@@ -478,11 +478,17 @@ class ForeignCallerError(AccessError):
 
 
 class BadTokenError(AccessError):
-    """The API token is missing or wrong."""
+    """The token is missing or wrong."""
 
     code = "TN0712"
     grpc = "UNAUTHENTICATED"
     http = 401
+
+
+class NotPermittedError(AccessError):
+    """The caller is known, and may not do this."""
+
+    code = "TN0713"
 
 
 class NoSuchRouteError(UsageError):

@@ -1,4 +1,4 @@
-"""Entry point of the engine: ``tenure dev``, ``tenure sidecar``, or ``python -m tenure_sidecar dev``.
+"""Entry point of the engine: ``tenure dev``, ``tenure sidecar``, ``tenure gateway``.
 
 Settings come from flags, ``TENURE_...`` variables and a TOML file, in this order; what comes after
 ``--`` is the app's command.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tenure_common.command import configured, exit_code
 from tenure_common.errors import UsageError
 from tenure_sidecar import pod, runtime
-from tenure_sidecar.config import Config, SidecarConfig, every_setting
+from tenure_sidecar.config import Config, GatewayConfig, SidecarConfig, every_setting
 
 _DEV = """\
 usage: tenure dev [SETTINGS] [-- COMMAND ...]
@@ -35,6 +35,18 @@ settings [variable; default]:
 """
 
 
+_GATEWAY = """\
+usage: tenure gateway [SETTINGS]
+
+Serves the management API of every app in an etcd store, for callers with a token or a certificate.
+
+example: tenure gateway --store etcd://etcd:2379 --gateway-host 0.0.0.0
+           --tls-cert tls.crt --tls-key tls.key --access-file access.toml
+
+settings [variable; default]:
+"""
+
+
 def dev(argv: Sequence[str]) -> int:
     """``tenure dev``; returns the exit code.  Raises: TenureError."""
     config = configured(Config, argv, usage=_DEV, rest="command", elsewhere=every_setting())
@@ -47,7 +59,15 @@ def sidecar(argv: Sequence[str]) -> int:
     return 0 if config is None else pod.main(config)
 
 
-_COMMANDS = {"dev": dev, "sidecar": sidecar}
+def gateway(argv: Sequence[str]) -> int:
+    """``tenure gateway``; returns the exit code.  Raises: TenureError."""
+    from tenure_sidecar import gateway as process  # noqa: PLC0415 - the others need no etcd
+
+    config = configured(GatewayConfig, argv, usage=_GATEWAY, elsewhere=every_setting())
+    return 0 if config is None else process.main(config)
+
+
+_COMMANDS = {"dev": dev, "sidecar": sidecar, "gateway": gateway}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

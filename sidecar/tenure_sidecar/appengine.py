@@ -33,21 +33,36 @@ from tenure_sidecar.wire.microsoft import MicrosoftCodec
 
 if TYPE_CHECKING:
     from tenure_sidecar.config import EngineConfig
+    from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
 
 
 class AppEngine:
     """See the module docstring."""
 
-    def __init__(self, config: EngineConfig, *, identity: Identity | None = None) -> None:
-        """Nothing is opened yet.  ``identity``: who this process is among those that share the
-        app's store; a new one unless given.  Raises: BadSettingError."""
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        store: Store | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            config: what to run.
+            store: unless it is the one that ``config`` names.
+            identity: who this process is among those that share the app's store; a new one unless
+                given.
+
+        Raises: BadSettingError.
+        """
         self.config = config
         self._kept = config.kept  # a bad setting is told before anything is made
         self.ids = SystemIds()
         name = f"{socket.gethostname()}/{os.getpid()}/{self.ids.nonce}"
         self.identity = identity or Identity(name, pod=name)
-        self.store = open_store(config)
+        self.store = open_store(config) if store is None else store
         self.codecs: dict[str, Codec] = {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),

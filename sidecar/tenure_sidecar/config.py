@@ -13,12 +13,25 @@ from tenure_common.logging import Format, Level
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import FOREVER, Retention, parse_retention
 
+Kept = Annotated[str, Meta(description="How long finished workflows are kept: 7d, 0s, or forever.")]
+KeptCompleted = Annotated[str, Meta(description="The same for COMPLETED ones, before --retention.")]
+KeptFailed = Annotated[str, Meta(description="The same for FAILED ones, before --retention.")]
+KeptTerminated = Annotated[
+    str, Meta(description="The same for TERMINATED ones, before --retention.")
+]
+PurgeRate = Annotated[float, Meta(gt=0, description="Expired workflows deleted a second, at most.")]
+LogLevel = Annotated[Level, Meta(description="Least level that is logged.")]
+LogFormat = Annotated[Format, Meta(description="Form of the log.")]
+HealthPort = Annotated[
+    int, Meta(ge=0, le=65535, description="HTTP port of health and metrics; 0 = any free one.")
+]
+PodName = Annotated[str, Meta(description="Name of the pod.")]
+PodUid = Annotated[str, Meta(description="Uid of the pod, the same after a restart.")]
 
-class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an app's workflows are, and how to get there."""
 
-    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")]
-    namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
+class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where workflows are kept, and how to get there."""
+
     store: Annotated[
         str, Meta(description="Where workflows are kept: sqlite:PATH or etcd://HOST:PORT,….")
     ]
@@ -31,6 +44,13 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     etcd_password: Annotated[
         str, Meta(description="The user's password; better given as a variable.")
     ] = ""
+
+
+class StoreConfig(AccessConfig, frozen=True, kw_only=True):
+    """Where one app's workflows are."""
+
+    app_id: Annotated[str, Meta(description="Name of the app whose workflows these are.")]
+    namespace: Annotated[str, Meta(description="Namespace of the app.")] = "default"
 
 
 class EngineConfig(StoreConfig, frozen=True, kw_only=True):
@@ -82,23 +102,13 @@ class EngineConfig(StoreConfig, frozen=True, kw_only=True):
             description="Token that all callers must send as dapr-api-token; apps: DAPR_API_TOKEN."
         ),
     ] = ""
-    retention: Annotated[
-        str, Meta(description="How long finished workflows are kept: 7d, 0s, or forever.")
-    ] = FOREVER
-    retention_completed: Annotated[
-        str, Meta(description="The same for COMPLETED ones, before --retention.")
-    ] = ""
-    retention_failed: Annotated[
-        str, Meta(description="The same for FAILED ones, before --retention.")
-    ] = ""
-    retention_terminated: Annotated[
-        str, Meta(description="The same for TERMINATED ones, before --retention.")
-    ] = ""
-    retention_rate: Annotated[
-        float, Meta(gt=0, description="Expired workflows deleted a second, at most.")
-    ] = 500.0
-    log_level: Annotated[Level, Meta(description="Least level that is logged.")] = "info"
-    log_format: Annotated[Format, Meta(description="Form of the log.")] = "auto"
+    retention: Kept = FOREVER
+    retention_completed: KeptCompleted = ""
+    retention_failed: KeptFailed = ""
+    retention_terminated: KeptTerminated = ""
+    retention_rate: PurgeRate = 500.0
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
 
     @property
     def kept(self) -> Retention:
@@ -133,17 +143,77 @@ class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
     health_host: Annotated[
         str, Meta(description="Address on which the kubelet asks for health.")
     ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
-    health_port: Annotated[
-        int, Meta(ge=0, le=65535, description="HTTP port of health and metrics; 0 = any free one.")
-    ] = names.PORT_HEALTH
-    pod_name: Annotated[str, Meta(description="Name of the pod.")] = ""
-    pod_uid: Annotated[str, Meta(description="Uid of the pod, the same after a restart.")] = ""
+    health_port: HealthPort = names.PORT_HEALTH
+    pod_name: PodName = ""
+    pod_uid: PodUid = ""
     pod_ip: Annotated[str, Meta(description="Address of the pod.")] = ""
+
+
+class GatewayConfig(AccessConfig, frozen=True, kw_only=True):
+    """Settings of ``tenure gateway``; times in seconds."""
+
+    namespaces: Annotated[
+        tuple[str, ...],
+        Meta(description="Namespaces whose apps are served; empty = all in the store."),
+    ] = ()
+    default_namespace: Annotated[str, Meta(description="Namespace of paths that name none.")] = (
+        "default"
+    )
+    gateway_host: Annotated[
+        str,
+        Meta(
+            description="Address to listen on; one that other machines reach needs TLS and callers."
+        ),
+    ] = names.LOOPBACK
+    gateway_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of the management API; 0 = any free one.")
+    ] = names.PORT_GATEWAY
+    tls_cert: Annotated[
+        str, Meta(description="File with the server's certificate and those above it (PEM).")
+    ] = ""
+    tls_key: Annotated[str, Meta(description="File with its key (PEM).")] = ""
+    client_ca: Annotated[
+        str, Meta(description="File with the authorities of callers' certificates (PEM).")
+    ] = ""
+    access_file: Annotated[
+        str, Meta(description="File that says who may call, and what they may do (TOML).")
+    ] = ""
+    health_host: Annotated[
+        str, Meta(description="Address on which the kubelet asks for health.")
+    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+    health_port: HealthPort = names.PORT_HEALTH
+    idle: Annotated[
+        float,
+        Meta(ge=0, description="An app that nobody asked for so long, and that runs, is let go."),
+    ] = 60.0
+    pod_name: PodName = ""
+    pod_uid: PodUid = ""
+    retention: Kept = FOREVER
+    retention_completed: KeptCompleted = ""
+    retention_failed: KeptFailed = ""
+    retention_terminated: KeptTerminated = ""
+    retention_rate: PurgeRate = 500.0
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+
+    def engine(self, namespace: str, app_id: str) -> EngineConfig:
+        """The settings of one app's engine."""
+        return EngineConfig(
+            app_id=app_id,
+            namespace=namespace,
+            store=self.store,
+            retention=self.retention,
+            retention_completed=self.retention_completed,
+            retention_failed=self.retention_failed,
+            retention_terminated=self.retention_terminated,
+            retention_rate=self.retention_rate,
+        )
 
 
 def every_setting() -> frozenset[str]:
     """The settings of all commands of this package: one file and environment serve them all."""
-    return frozenset({*Config.__struct_fields__, *SidecarConfig.__struct_fields__} - {"command"})
+    commands = (Config, SidecarConfig, GatewayConfig)
+    return frozenset({field for one in commands for field in one.__struct_fields__} - {"command"})
 
 
 def _kept(flag: str, text: str) -> int | None:

@@ -58,7 +58,7 @@ class Engine(AppEngine):
             host=config.host,
             port=config.http_port,
             token=config.api_token or None,
-            apps=OneApp(self.api),
+            apps=OneApp(self.api, namespace=config.namespace),
         )
         self.http_port = await self.http.start()
         await self.begin()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tenure_common.errors import BadSettingError
 
 if TYPE_CHECKING:
-    from tenure_sidecar.config import EngineConfig, StoreConfig
+    from tenure_sidecar.config import AccessConfig, EngineConfig, StoreConfig
     from tenure_sidecar.store.etcd import Address
     from tenure_sidecar.store.port import Store
 
@@ -53,7 +53,7 @@ def check_store(config: StoreConfig) -> list[str]:
     raise _unknown(config)
 
 
-def etcd_address(config: StoreConfig) -> Address:
+def etcd_address(config: AccessConfig) -> Address:
     """Where etcd is, and as whom.  Raises: BadSettingError."""
     from tenure_sidecar.etcd import Tls, User  # noqa: PLC0415
     from tenure_sidecar.store.etcd import parse  # noqa: PLC0415
@@ -68,7 +68,7 @@ def etcd_address(config: StoreConfig) -> Address:
     )
 
 
-def _unknown(config: StoreConfig) -> BadSettingError:
+def _unknown(config: AccessConfig) -> BadSettingError:
     """The error for a store that is none."""
     message = f"--store '{config.store}' is not a store: write sqlite:PATH or etcd://HOST:PORT,…"
     return BadSettingError(message)

@@ -90,7 +90,13 @@ class Reply:
 class Served:
     """See the module docstring."""
 
-    def __init__(self, *, retention: Retention = Retention(), token: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        retention: Retention = Retention(),
+        token: str | None = None,
+        app_id: str = APP,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.ids = SeededIds()
         self.store = MemoryStore()
@@ -103,7 +109,7 @@ class Served:
             ids=self.ids,
             clock=wall_ns,
             limits=Limits(),
-            app_id=APP,
+            app_id=app_id,
             name="test",
             retention=retention,
         )
@@ -115,7 +121,7 @@ class Served:
             self.store, operations=self.operations, clock=wall_ns, owned=lambda _id: True
         )
         self.api = Api(
-            app_id=APP,
+            app_id=app_id,
             operations=self.operations,
             store=self.store,
             jobs=self.jobs,
@@ -123,7 +129,7 @@ class Served:
             clock=wall_ns,
         )
         self.server = HttpServer(
-            FakeEngine(app_id=APP), host="127.0.0.1", port=0, token=token, apps=OneApp(self.api)
+            FakeEngine(app_id=app_id), host="127.0.0.1", port=0, token=token, apps=OneApp(self.api)
         )
         self.url = ""
         self.session: aiohttp.ClientSession

@@ -50,8 +50,25 @@ def refusal(
         hosts: names (without port) that may stand in ``Host`` besides addresses and localhost.
         token: the API token, None when none is needed.
     """
+    foreign = from_elsewhere(headers, hosts=hosts)
+    if foreign is not None:
+        return foreign
+    if token is not None and path not in OPEN_PATHS:
+        given = headers.get(TOKEN_HEADER, "")
+        if not hmac.compare_digest(raw(given), raw(token)):
+            message = f"the {TOKEN_HEADER} header is missing or wrong"
+            return Refusal(BadTokenError(message), "ERR_API_TOKEN")
+    return None
+
+
+def from_elsewhere(headers: Mapping[str, str], *, hosts: Collection[str] | None) -> Refusal | None:
+    """None when a program sent the request, to an address or a name of ours.
+
+    ``hosts``: as for ``refusal``; None = any name will do, because callers have to show who they are
+    over TLS, and a page that points its own name at us cannot.
+    """
     host = headers.get("Host", "")
-    if not _is_known(_name(host), hosts):
+    if hosts is not None and not _is_known(_name(host), hosts):
         message = (
             f"the Host header says '{host[:100]}', which is no address of this machine; "
             "call localhost or an IP address"
@@ -62,12 +79,12 @@ def refusal(
     if (origin is not None and not _same(origin, host)) or site not in {"none", "same-origin"}:
         message = "requests of web pages are not served"
         return Refusal(ForeignCallerError(message), "ERR_ORIGIN_NOT_ALLOWED")
-    if token is not None and path not in OPEN_PATHS:
-        given = headers.get(TOKEN_HEADER, "")
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            message = f"the {TOKEN_HEADER} header is missing or wrong"
-            return Refusal(BadTokenError(message), "ERR_API_TOKEN")
     return None
+
+
+def raw(header: str) -> bytes:
+    """The bytes of a header's value; aiohttp keeps those that are not UTF-8 as surrogates."""
+    return header.encode(errors="surrogateescape")
 
 
 def _name(host: str) -> str:

@@ -105,7 +105,7 @@ def test_it_can_be_stopped_while_it_waits(sidecar: EngineProcess, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "TN0003: --app-id (or TENURE_APP_ID) must be given"),
+        (["--store=sqlite:a"], "TN0003: --app-id (or TENURE_APP_ID) must be given"),
         (["--app-id=a"], "TN0003: --store (or TENURE_STORE) must be given"),
         (["--app-id=a", "--store=redis:1"], "TN0003: --store 'redis:1' is not a store"),
     ],

@@ -19,6 +19,17 @@ token-file = "{token}"
 
 [contexts.prod]
 server = "https://prod:8443"
+
+[contexts.certified]
+server = "https://prod:8443"
+namespace = "shop"
+ca-file = "~/ca.crt"
+cert-file = "/etc/me.crt"
+key-file = "/etc/me.key"
+
+[contexts.half]
+server = "https://prod:8443"
+cert-file = "/etc/me.crt"
 """
 
 
@@ -66,7 +77,9 @@ def test_flags_count_before_everything(env: dict[str, str]) -> None:
 
 
 def test_an_unknown_context_is_named_with_the_known_ones(env: dict[str, str]) -> None:
-    with pytest.raises(BadSettingError, match=r"no context 'nope'.*known: prod, staging"):
+    with pytest.raises(
+        BadSettingError, match=r"no context 'nope'.*known: certified, half, prod, staging"
+    ):
         target(env=env, context="nope")
 
 
@@ -83,3 +96,24 @@ def test_a_token_that_cannot_be_read_says_so(env: dict[str, str], tmp_path: Path
     (tmp_path / "token").unlink()
     with pytest.raises(BadSettingError, match="token of context 'staging'"):
         target(env=env)
+
+
+def test_a_context_has_a_namespace_and_certificates(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/srv/me")
+    expected = Target(
+        server="https://prod:8443",
+        namespace="shop",
+        ca="/srv/me/ca.crt",
+        cert="/etc/me.crt",
+        key="/etc/me.key",
+    )
+    assert target(env=env, context="certified") == expected
+    assert target(env=env | {"TENURE_NAMESPACE": "bank"}, context="certified").namespace == "bank"
+    assert target(env=env, context="certified", namespace="else").namespace == "else"
+
+
+def test_a_certificate_without_its_key_is_refused(env: dict[str, str]) -> None:
+    with pytest.raises(BadSettingError, match="context 'half': cert-file and key-file go together"):
+        target(env=env, context="half")

@@ -125,3 +125,9 @@ def test_only_the_exact_health_paths_are_open(path: str) -> None:
 @given(st.text())
 def test_no_host_header_breaks_the_guard(host: str) -> None:
     refusal("/v1.0/healthz", {"Host": host})
+
+
+def test_a_token_that_is_no_text_is_wrong() -> None:
+    refused = refusal("/v1.0/metadata", LOCAL | {TOKEN_HEADER: "\udcff"}, token="right")
+    assert refused is not None
+    assert refused.status == 401

@@ -15,7 +15,7 @@ from support.http_fakes import FakeEngine
 from tenure_common.version import VERSION
 from tenure_sidecar.dapr_api.metadata import MAX_ATTRIBUTES, MAX_LENGTH
 from tenure_sidecar.http import health
-from tenure_sidecar.http.server import errors
+from tenure_sidecar.http.middleware import errors
 
 Client = TestClient[Request, Application]
 

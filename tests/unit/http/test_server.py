@@ -17,7 +17,7 @@ from aiohttp import web
 
 from support.http_fakes import FakeEngine
 from tenure_common.errors import BadSettingError, MessageTooLargeError, PortInUseError
-from tenure_sidecar.http import server as server_module
+from tenure_sidecar.http import middleware
 from tenure_sidecar.http.server import HttpServer
 
 LIMIT = 1000
@@ -152,7 +152,7 @@ async def test_announced_size_is_refused_before_the_body_comes(serve: Serve) -> 
 async def test_body_that_does_not_come_is_given_up(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "BODY_SECONDS", 0.0)
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.0)
     url = await serve()
     port = int(url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -7,9 +7,10 @@ handlers run in tests without a server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -46,35 +47,72 @@ class Api:
     watches: Watches = field(default_factory=Watches)
 
 
-class Apps(Protocol):
-    """The apps that a server serves: one in a sidecar, those of a namespace in a gateway."""
+class AppName(NamedTuple):
+    """An app, by its full name."""
 
-    def names(self) -> Sequence[str]:
-        """Their names, in order."""
+    namespace: str
+    app: str
+
+
+class Apps(Protocol):
+    """The apps that a server serves: one in a sidecar, those of its namespaces in a gateway."""
+
+    @property
+    def default(self) -> str:
+        """The namespace of paths that name none."""
         ...
 
-    def find(self, name: str) -> Api:
-        """The app of that name; ``-`` is the only one.  Raises: NoSuchAppError."""
+    def names(self) -> Sequence[AppName]:
+        """All of them, in order."""
+        ...
+
+    def use(self, namespace: str, name: str) -> AbstractAsyncContextManager[Api]:
+        """The app, for the time of one request; ``-`` is the only one of its namespace.
+
+        Raises: NoSuchAppError; StoreError, when it cannot be had now.
+        """
         ...
 
 
 class OneApp:
     """``Apps`` of a server with one app."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, namespace: str = "default") -> None:
         self._api = api
+        self._name = AppName(namespace, api.app_id)
 
-    def names(self) -> Sequence[str]:
+    @property
+    def default(self) -> str:
         """See ``Apps``."""
-        return (self._api.app_id,)
+        return self._name.namespace
 
-    def find(self, name: str) -> Api:
+    def names(self) -> Sequence[AppName]:
         """See ``Apps``."""
-        own = self._api.app_id
-        if name not in {own, "-"}:
-            message = f"this server serves the app '{own}', not '{name[:100]}'"
+        return (self._name,)
+
+    @asynccontextmanager
+    async def use(self, namespace: str, name: str) -> AsyncGenerator[Api, None]:
+        """See ``Apps``."""
+        own = self._name
+        if namespace != own.namespace:
+            message = (
+                f"this server serves the app '{own.app}' of namespace '{own.namespace}', "
+                f"nothing of '{namespace[:100]}'"
+            )
+            raise NoSuchAppError(message, {"namespace": namespace[:100], "app": name[:100]})
+        if name not in {own.app, "-"}:
+            message = f"this server serves the app '{own.app}', not '{name[:100]}'"
             raise NoSuchAppError(message, {"app": name[:100]})
-        return self._api
+        yield self._api
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppsCall:
+    """The request for the list of apps: of one namespace, or of all that are ``seen``."""
+
+    apps: Apps
+    seen: Callable[[str], bool]
+    namespace: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from tenure_common.errors import (
     BadTokenError,
     ForeignCallerError,
     MessageTooLargeError,
+    NotPermittedError,
     StoreUnavailableError,
     TenureError,
 )
@@ -23,9 +24,14 @@ from tenure_sidecar.http.manage.routes import ROUTES, Route
 from tenure_sidecar.http.manage.views import ErrorView
 
 _REF: Final = "#/components/schemas/{name}"
-_EVERYWHERE: Final = (ForeignCallerError, BadTokenError, StoreUnavailableError)
+_EVERYWHERE: Final = (
+    ForeignCallerError,
+    BadTokenError,
+    NotPermittedError,
+    StoreUnavailableError,
+)
 _PATH: Final = {
-    "app": "Name of the app, or `-`: the app that this server serves.",
+    "app": "Name of the app, or `-`: the only one that this server serves there.",
     "id": "Id of the instance, percent-encoded.",
     "name": "Name of the event, percent-encoded; its case does not matter.",
     "job": "Id of the job.",
@@ -36,6 +42,10 @@ Start, find, watch and control workflow instances.
 Every answer is JSON; every error has a code that is stable and has a page of its own.  Unknown
 fields and parameters are refused.  A change is durable when it is answered, and no call needs a
 connected worker.
+
+Every path is served below `/v1alpha1/namespaces/{namespace}/apps`, too, for the apps of that
+namespace; the paths without one are of the server's default namespace.  A gateway takes a bearer
+token or a client certificate, an app's own server its API token.
 """
 
 Schema = dict[str, Any]
@@ -70,10 +80,12 @@ def build() -> Schema:
         "components": {
             "schemas": dict(sorted(described.items())),
             "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "dapr-api-token"}
+                "token": {"type": "apiKey", "in": "header", "name": "dapr-api-token"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "certificate": {"type": "mutualTLS"},
             },
         },
-        "security": [{}, {"token": []}],
+        "security": [{}, {"token": []}, {"bearer": []}, {"certificate": []}],
     }
 
 

@@ -24,6 +24,7 @@ from tenure_sidecar.http.manage.events import HistoryEvent, event_view
 from tenure_sidecar.http.manage.filters import query
 from tenure_sidecar.http.manage.views import (
     AppsView,
+    AppView,
     Counts,
     InstanceDetails,
     InstancePage,
@@ -33,7 +34,7 @@ from tenure_sidecar.http.manage.views import (
 )
 
 if TYPE_CHECKING:
-    from tenure_sidecar.http.manage.api import Api, Apps, Call
+    from tenure_sidecar.http.manage.api import Api, AppsCall, Call
     from tenure_sidecar.http.manage.queries import (
         Filter,
         GetQuery,
@@ -64,9 +65,19 @@ def missing(instance_id: str) -> NoSuchInstanceError:
     return NoSuchInstanceError(message, {"instanceId": instance_id})
 
 
-async def apps(served: Apps) -> Answer:
-    """The apps that this server serves."""
-    return Answer(AppsView(list(served.names())))
+async def apps(call: AppsCall) -> Answer:
+    """The apps that this server serves: in one namespace, or in all that the caller may use."""
+    served, wanted = call.apps, call.namespace
+    names = [name for name in served.names() if call.seen(name.namespace)]
+    if wanted is not None:
+        names = [name for name in names if name.namespace == wanted]
+    here = served.default if wanted is None else wanted
+    return Answer(
+        AppsView(
+            [name.app for name in names if name.namespace == here],
+            [AppView(name.namespace, name.app) for name in names],
+        )
+    )
 
 
 async def listing(call: Call[None, ListQuery]) -> Answer:

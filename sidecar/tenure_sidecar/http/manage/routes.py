@@ -36,6 +36,7 @@ from tenure_sidecar.http.manage import views as v
 from tenure_sidecar.http.manage.lines import Line
 
 BASE: Final = "/v1alpha1/apps"
+NAMESPACES: Final = "/v1alpha1/namespaces"
 DOCUMENT: Final = "/openapi.json"
 
 _APP = BASE + "/{app}"
@@ -57,12 +58,23 @@ class Route:
     long: bool = False  # may take minutes
     keyed: bool = False  # takes an Idempotency-Key
     tag: str = "instances"
+    dry: bool = False  # a POST that changes nothing
     extra: tuple[type[TenureError], ...] = field(default=(NoSuchAppError,))
 
     @property
     def name(self) -> str:
         """The operation's id."""
         return self.handler.__name__.rstrip("_")
+
+    @property
+    def namespaced(self) -> str:
+        """The same path, of an app in a namespace that is named."""
+        return self.path.replace(BASE, f"{NAMESPACES}/{{namespace}}/apps", 1)
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET" or self.dry
 
 
 ROUTES: Final = (
@@ -236,6 +248,7 @@ ROUTES: Final = (
         method="POST",
         path=f"{_APP}/dry-run",
         handler=bulk.dry_run,
+        dry=True,
         body=jobs.JobBody,
         answers={200: jobs.Plan},
         errors=(BadRequestError,),

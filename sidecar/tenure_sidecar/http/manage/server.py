@@ -18,15 +18,16 @@ from aiohttp import web
 
 from tenure_common.errors import BadRequestError, TenureError
 from tenure_common.names import docs_page
+from tenure_sidecar.http.access import ANYBODY, Caller
 from tenure_sidecar.http.manage import openapi, reading
-from tenure_sidecar.http.manage.api import Answer, Call
+from tenure_sidecar.http.manage.api import Answer, AppsCall, Call
 from tenure_sidecar.http.manage.lines import Broken
 from tenure_sidecar.http.manage.queries import NoQuery
-from tenure_sidecar.http.manage.routes import BASE, DOCUMENT, ROUTES, Route
+from tenure_sidecar.http.manage.routes import BASE, DOCUMENT, NAMESPACES, ROUTES, Route
 from tenure_sidecar.http.manage.views import ErrorView
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from aiohttp.typedefs import Handler
     from multidict import MultiMapping
@@ -34,23 +35,33 @@ if TYPE_CHECKING:
     from tenure_sidecar.http.manage.api import Apps, Lines
 
 # Requests that may take minutes; a stop of the server does not wait for them.
-LONG: Final[web.AppKey[set[asyncio.Task[Any]]]] = web.AppKey("tenure-long-requests")
+Long = dict[asyncio.Task[Any], Caller]
+LONG: Final[web.AppKey[Long]] = web.AppKey("tenure-long-requests")
+
+ALONE: Final[web.AppKey[bool]] = web.AppKey("tenure-manage-alone")
+# Who sent a request, where the server in front finds that out.
+CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("tenure-caller", Caller)
 
 _JSON: Final = "application/json"
 _LINES: Final = "application/x-ndjson"
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`$")
 
 
-def owns(path: str) -> bool:
-    """Whether errors on that path are told in this API's form."""
-    return path in {DOCUMENT, BASE} or path.startswith("/v1alpha1/")
+def owns(request: web.Request) -> bool:
+    """Whether its errors are told in this API's form."""
+    path = request.path
+    return path == DOCUMENT or path.startswith("/v1alpha1/") or request.app.get(ALONE, False)
 
 
 def routes(apps: Apps) -> list[web.RouteDef]:
     """The routes of this API."""
     return [
         web.get(DOCUMENT, _document, allow_head=False),
-        *(web.route(route.method, route.path, _handler(route, apps)) for route in ROUTES),
+        *(
+            web.route(route.method, path, _handler(route, apps))
+            for route in ROUTES
+            for path in (route.path, route.namespaced)
+        ),
     ]
 
 
@@ -75,56 +86,70 @@ def _handler(route: Route, apps: Apps) -> Handler:
 
         async def list_apps(request: web.Request) -> web.StreamResponse:
             _parameters(request.query, NoQuery)
-            return _answer(await reading.apps(apps), request)
+            namespace = request.match_info.get("namespace")
+            caller = request.get(CALLER, ANYBODY)
+            if namespace is not None:
+                caller.check(namespace, reads=True)
+            call = AppsCall(apps=apps, seen=caller.sees, namespace=namespace)
+            return _answer(await reading.apps(call), request)
 
         return list_apps
     decoder = None if route.body is None else msgspec.json.Decoder(route.body)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         match = request.match_info
-        api = apps.find(match["app"])
-        call = Call(
-            api=api,
-            body=await _body(request, decoder),
-            query=_parameters(request.query, route.query),
-            id=match.get("id", ""),
-            name=match.get("name", ""),
-            job=match.get("job", ""),
-            key=request.headers.get("Idempotency-Key"),
-        )
-        if not route.long:
-            return _answer(await route.handler(call), request)
-        with _ended_with(request.app[LONG]):
-            answer = await route.handler(call)
-            if isinstance(answer, Answer):
-                return _answer(answer, request)
-            return await _send(request, answer)
+        caller, namespace = request.get(CALLER, ANYBODY), match.get("namespace", apps.default)
+        caller.check(namespace, reads=route.reads)  # before a word on whether there is such an app
+        body = await _body(request, decoder)
+        query = _parameters(request.query, route.query)
+        async with apps.use(namespace, match["app"]) as api:
+            call = Call(
+                api=api,
+                body=body,
+                query=query,
+                id=match.get("id", ""),
+                name=match.get("name", ""),
+                job=match.get("job", ""),
+                key=request.headers.get("Idempotency-Key"),
+            )
+            if not route.long:
+                return _answer(await route.handler(call), request)
+            with _ended_with(request.app[LONG], caller):
+                answer = await route.handler(call)
+                if isinstance(answer, Answer):
+                    return _answer(answer, request)
+                return await _send(request, answer)
 
     return handle
 
 
 @contextlib.contextmanager
-def _ended_with(tasks: set[asyncio.Task[Any]]) -> Generator[None, None, None]:
+def _ended_with(tasks: Long, caller: Caller) -> Generator[None, None, None]:
     """The present request is one of ``tasks``, which a stop of the server ends."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a handler runs in one
-    tasks.add(task)
+    tasks[task] = caller
     try:
         yield
     finally:
-        tasks.discard(task)
+        del tasks[task]
 
 
 async def _end(app: web.Application) -> None:
-    tasks = app[LONG]
-    for task in tuple(tasks):
-        task.cancel()
+    end_long(app, lambda _caller: True)
 
 
-def install(app: web.Application, apps: Apps) -> None:
-    """Add this API to a server."""
-    tasks: set[asyncio.Task[Any]] = set()
-    app[LONG] = tasks
+def end_long(app: web.Application, of: Callable[[Caller], bool]) -> None:
+    """End the requests that may take minutes, of some callers."""
+    for task, caller in tuple(app[LONG].items()):
+        if of(caller):
+            task.cancel()
+
+
+def install(app: web.Application, apps: Apps, *, alone: bool = False) -> None:
+    """Add this API to a server; ``alone``: it serves no other."""
+    app[LONG] = {}
+    app[ALONE] = alone
     app.on_shutdown.append(_end)
     app.add_routes(routes(apps))
 
@@ -134,8 +159,10 @@ def _answer(answer: Answer, request: web.Request) -> web.Response:
         body=msgspec.json.encode(answer.value), status=answer.status, content_type=_JSON
     )
     if answer.location is not None:
-        app, place = request.match_info["app"], map(_quoted, answer.location)
-        response.headers["Location"] = "/".join((BASE, _quoted(app), *place))
+        match, place = request.match_info, map(_quoted, answer.location)
+        namespace = match.get("namespace")
+        base = BASE if namespace is None else f"{NAMESPACES}/{_quoted(namespace)}/apps"
+        response.headers["Location"] = "/".join((base, _quoted(match["app"]), *place))
     return response
 
 

@@ -122,10 +122,19 @@ class Purged(msgspec.Struct, frozen=True):
     deleted: int
 
 
+class AppView(msgspec.Struct, frozen=True):
+    """An app and its namespace."""
+
+    namespace: str
+    app: str
+
+
 class AppsView(msgspec.Struct, frozen=True):
-    """The apps that this server serves."""
+    """The apps that this server serves: ``apps`` are the names that stand behind ``apps/`` in paths
+    like that of the request, ``items`` all that the caller may use."""
 
     apps: list[str]
+    items: list[AppView]
 
 
 class ErrorView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -66,6 +66,7 @@ class EtcdStore:
         app: its id.
         partitions: P of a new app, 64 unless given; of an existing one it must be what that was
             created with.
+        client: connections to the cluster that several stores share; one of its own unless given.
         clock: monotonic, seconds.
         nonce: 64 random bits.
     """
@@ -81,6 +82,7 @@ class EtcdStore:
         namespace: str,
         app: str,
         partitions: int | None = None,
+        client: EtcdClient | None = None,
         clock: Callable[[], float] = monotonic,
         nonce: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
@@ -95,6 +97,7 @@ class EtcdStore:
         self._keys = Keys(namespace, app, prefix=address.prefix)
         self._clock = clock
         self._nonce = nonce
+        self._shared = client
         self._lease: Lease | None = None  # of what ``own`` took
         self._opened = False
         self.coordination = EtcdCoordination(self)
@@ -104,7 +107,7 @@ class EtcdStore:
     async def open(self) -> None:
         """See ``Store.open``; also ConfigConflictError when ``partitions`` is another number."""
         address = self._address
-        self.client = EtcdClient(
+        self.client = self._shared or EtcdClient(
             address.endpoints,
             clock=self._clock,
             tls=address.tls,
@@ -115,7 +118,7 @@ class EtcdStore:
         try:
             self.partitions = keys.partitions = await self._prepare()
         except BaseException:
-            await self.client.close()
+            await self._disconnect()
             raise
         site = Site(keys, cells, self.handle, self._nonce)
         self._reader = Reader(self.client, keys, cells)
@@ -167,7 +170,11 @@ class EtcdStore:
         except StoreError as error:  # they go with their leases
             _log.warning("etcd keys of this process could not be deleted", error=str(error))
         self._lease = None
-        await self.client.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        if self._shared is None:
+            await self.client.close()
 
     # --- writes -----------------------------------------------------------------------------------
 

@@ -1,0 +1,198 @@
+"""``tenure gateway``: the management API of every app in an etcd store, with no app beside it.
+
+::
+
+    callers ── HTTPS ──► gate: who is it? ──► rights in the namespace ──► fleet ──► the app's engine
+    kubelet ── HTTP ───► health, metrics                                              │
+                                                                                     etcd
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import structlog
+
+from tenure_common.clock import monotonic
+from tenure_common.errors import BadSettingError
+from tenure_common.health import Health, Listener
+from tenure_common.telemetry import Metrics
+from tenure_common.version import VERSION
+from tenure_sidecar.actors.loops import Loops
+from tenure_sidecar.actors.sharing.decide import GATEWAY
+from tenure_sidecar.actors.sharing.records import Identity
+from tenure_sidecar.appengine import AppEngine
+from tenure_sidecar.config import GatewayConfig
+from tenure_sidecar.etcd import EtcdClient
+from tenure_sidecar.fleet import Fleet
+from tenure_sidecar.http.gateway import GatewayServer
+from tenure_sidecar.http.manage.api import AppName
+from tenure_sidecar.http.secure import Place, Secured
+from tenure_sidecar.http.tls import TlsFiles
+from tenure_sidecar.ids import SystemIds
+from tenure_sidecar.runtime import loop_factory, tell
+from tenure_sidecar.store.etcd import EtcdStore
+from tenure_sidecar.stores import etcd_address
+
+_log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """The process, from its start to SIGTERM."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        """Nothing runs yet.  Raises: BadSettingError."""
+        if not config.store.startswith("etcd:"):
+            message = (
+                f"--store '{config.store}': a gateway serves the apps of an etcd store; write "
+                "etcd://HOST:PORT,…"
+            )
+            raise BadSettingError(message)
+        self._config = config
+        self._address = etcd_address(config)
+        # A bad setting is told before anything runs.
+        _ = config.engine(config.default_namespace, "-").kept
+        nonce = SystemIds().nonce
+        name = f"{config.pod_name or socket.gethostname()}/{os.getpid()}/{nonce}"
+        self._identity = Identity(name, pod=config.pod_uid or name, role=GATEWAY)
+        self._stop = asyncio.Event()
+        self._stopping = False
+        self._loops = Loops()
+        self.client = EtcdClient(
+            self._address.endpoints,
+            clock=monotonic,
+            tls=self._address.tls,
+            user=self._address.user,
+            timeout=self._address.timeout,
+        )
+        self.fleet = Fleet(
+            self.client,
+            prefix=self._address.prefix,
+            namespaces=config.namespaces,
+            default=config.default_namespace,
+            idle=config.idle,
+            clock=monotonic,
+            make=self._engine,
+        )
+        self.server = GatewayServer(
+            self.fleet,
+            place=Place(config.gateway_host, config.gateway_port, "--gateway-port"),
+            files=_files(config),
+        )
+        self.metrics = self._metrics()
+        self.health = Listener(
+            Health(metrics=lambda: self.metrics, stuck=lambda: "", not_ready=self.not_ready).app(),
+            host=config.health_host,
+            port=config.health_port,
+            flag="--health-port",
+        )
+
+    def _engine(self, name: AppName) -> AppEngine:
+        config = self._config.engine(name.namespace, name.app)
+        store = EtcdStore(self._address, namespace=name.namespace, app=name.app, client=self.client)
+        return AppEngine(config, store=store, identity=self._identity)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop being ready, close every app, end."""
+        self._stopping = True
+        self._stop.set()
+
+    async def run(self, *, said: Callable[[str], None]) -> None:
+        """Serve until ``stop``.  Raises: TenureError."""
+        try:
+            await self.health.start()
+            port = await self.server.start()
+            self._loops.start("apps", self.fleet.keep)
+            self._loops.start("certificates and callers", self.server.run)
+            said(
+                f"tenure {VERSION} ready: gateway on {self._config.gateway_host} port {port}, "
+                f"store {self._config.store}"
+            )
+            await self._stop.wait()
+        finally:
+            await self._loops.stop()
+            await self.server.stop()
+            await self.fleet.stop()
+            await self.health.stop()
+            await self.client.close()
+
+    def not_ready(self) -> str:
+        """Why nobody should call, empty when one should."""
+        if self._stopping:
+            return "it is being stopped"
+        return "; ".join(filter(None, [self.fleet.problem, *self._loops.failing]))
+
+    def _metrics(self) -> Metrics:
+        metrics, fleet, server = Metrics(), self.fleet, self.server
+        metrics.gauge("tenure_gateway_apps", "Apps that are known", lambda: fleet.known)
+        metrics.gauge("tenure_gateway_engines", "Apps with an engine here", lambda: fleet.running)
+        metrics.gauge(
+            "tenure_gateway_apps_ailing",
+            "Apps that cannot be opened or are not sound",
+            lambda: fleet.ailing,
+        )
+        metrics.counter(
+            "tenure_gateway_engines_opened_total", "Engines opened", lambda: fleet.opened
+        )
+        metrics.counter(
+            "tenure_gateway_engines_failed_total",
+            "Engines that could not be opened",
+            lambda: fleet.failed,
+        )
+        metrics.counter(
+            "tenure_gateway_requests_refused_total",
+            "Requests of web pages and of unknown callers",
+            lambda: server.gate.refused,
+        )
+        metrics.counter(
+            "tenure_gateway_reloads_total",
+            "New certificates and access files taken into service",
+            lambda: server.reloads,
+        )
+        metrics.counter(
+            "tenure_gateway_reloads_failed_total",
+            "Looks at certificates and access files that cannot be used",
+            lambda: server.bad_reloads,
+        )
+        metrics.counter(
+            "tenure_gateway_etcd_calls_total", "Calls to etcd", lambda: self.client.calls
+        )
+        return metrics
+
+
+def _files(config: GatewayConfig) -> Secured:
+    tls = None
+    if config.tls_cert or config.tls_key:
+        tls = TlsFiles(config.tls_cert, config.tls_key, config.client_ca)
+    elif config.client_ca:
+        message = "--client-ca is of no use without --tls-cert and --tls-key"
+        raise BadSettingError(message)
+    return Secured(tls, config.access_file)
+
+
+def main(config: GatewayConfig) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.  Raises: TenureError."""
+
+    async def until_signal() -> None:
+        process = Gateway(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, process.stop)
+        await process.run(said=tell)
+
+    _log.info(
+        "tenure gateway starts",
+        version=VERSION,
+        namespaces=list(config.namespaces) or "all",
+        pod=config.pod_name or socket.gethostname(),
+        pid=os.getpid(),
+    )
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(until_signal())
+    return 0
