@@ -156,6 +156,15 @@ LAYERS = (
         limit=2700,
     ),
     Layer(
+        "pods",
+        "the whole path on real pods of a real node (root; fetches containerd and the like once)",
+        (
+            Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
+            Suite("pod tests", ("tests/pods",)),
+        ),
+        limit=2700,
+    ),
+    Layer(
         "conformance",
         "the released SDKs, unmodified, against the engine",
         (Suite("conformance tests", ("tests/conformance",)),),

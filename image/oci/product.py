@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from oci import sbom
@@ -28,13 +28,13 @@ def build(name: str, out: Path) -> str:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
         work = Path(scratch)
-        base = cached("python", _base_key(), lambda: [*system(), *_compiled(work / "std")])
-        needed = _packages_folder()
-        dependencies = cached("packages", f"{needed.name}-{_rules()}", lambda: packages(needed))
+        python = base()
+        needed = installed(LOCK)
+        dependencies = site("packages", LOCK)
         own = work / "own"
         _pip("--no-deps", "--no-build-isolation", "--target", str(own), str(ROOT))
         _compile(own)
-        libraries = [Path(p).name for p in (*names(base), *names(dependencies)) if ".so" in p]
+        libraries = [Path(p).name for p in (*names(python), *names(dependencies)) if ".so" in p]
         version = _version()
         program = [
             *packages(own),
@@ -65,7 +65,18 @@ def build(name: str, out: Path) -> str:
                 "org.opencontainers.image.licenses": "Apache-2.0",
             },
         )
-        return write(image, (base, dependencies, layer(program, work / "own.tar")), out)
+        return write(image, (python, dependencies, layer(program, work / "own.tar")), out)
+
+
+def base() -> Blob:
+    """The interpreter's layer, which other images may stand on."""
+
+    def made() -> Iterator[Entry]:
+        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+            yield from system()
+            yield from _compiled(Path(scratch))
+
+    return cached("python", _base_key(), made)
 
 
 def cached(kind: str, key: str, entries: Callable[[], Iterable[Entry]]) -> Blob:
@@ -110,15 +121,21 @@ def _rules() -> str:
     return _hash((ROOT / "image" / "oci" / "rootfs.py").read_bytes())
 
 
-def _packages_folder() -> Path:
+def site(kind: str, lock: Path) -> Blob:
+    """The layer of the packages that ``lock`` names."""
+    folder = installed(lock)
+    return cached(kind, f"{folder.name}-{_rules()}", lambda: packages(folder))
+
+
+def installed(lock: Path) -> Path:
     """The locked packages, installed and compiled; from the cache when they were before."""
-    folder = cache() / f"site-{_hash(LOCK.read_bytes(), sys.version.encode())}"
+    folder = cache() / f"site-{_hash(lock.read_bytes(), sys.version.encode())}"
     if not folder.exists():
-        say(f"installing the packages of {LOCK.name} (once; {folder})")
+        say(f"installing the packages of {lock.name} (once; {folder})")
         part = folder.with_name(f"{folder.name}.{os.getpid()}")
         _pip(
             *("--no-deps", "--require-hashes", "--only-binary=:all:"),
-            *("--target", str(part), "-r", str(LOCK)),
+            *("--target", str(part), "-r", str(lock)),
         )
         _compile(part)
         shutil.rmtree(part / "bin", ignore_errors=True)

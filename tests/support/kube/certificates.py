@@ -26,6 +26,7 @@ _SERVES = (
     "kubernetes.default",
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
+    "10.96.0.1",  # the Service's address
 )
 
 
@@ -40,7 +41,8 @@ class Pair:
 class Certificates:
     """One authority and its files below ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        """``address`` is the API server's, besides loopback."""
         folder.mkdir(parents=True)
         self._folder = folder
         self._authority = trustme.CA(organization_name="tenure tests")
@@ -48,7 +50,7 @@ class Certificates:
         self._authority.cert_pem.write_to_path(self.authority)
         self.authority_key = folder / "ca.key"
         self._authority.private_key_pem.write_to_path(self.authority_key)
-        self.server = self.issue("apiserver", *_SERVES)
+        self.server = self.issue("apiserver", *{*_SERVES, address})
         self.etcd = self.issue("etcd", "127.0.0.1", "localhost")
         self.tokens_key, self.tokens_public = self._token_keys()
 
@@ -65,7 +67,7 @@ class Certificates:
 
     def kubeconfig(self, server: str, user: str) -> Path:
         """A kubeconfig with which ``user`` is known to the API server at ``server``."""
-        pair = self.issue(user, group=_GROUPS.get(user))
+        pair = self.issue(user, group=_group(user))
         secrets = {
             "client-certificate-data": _base64(pair.certificate),
             "client-key-data": _base64(pair.key),
@@ -105,6 +107,10 @@ class Certificates:
             )
         )
         return private, public
+
+
+def _group(user: str) -> str | None:
+    return "system:nodes" if user.startswith("system:node:") else _GROUPS.get(user)
 
 
 def _base64(path: Path) -> str:

@@ -41,13 +41,16 @@ class ControlPlane:
     Raises: UnavailableError when this machine cannot build the programs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
+        """``address`` is where the API server is reached; on another one than loopback a node can
+        reach it, too (``node``)."""
         self.folder = folder
+        self._address = address
         self.bin = programs()
         folder.mkdir(parents=True, exist_ok=True)
-        self.certificates = Certificates(folder / "pki")
+        self.certificates = Certificates(folder / "pki", address)
         etcd_port, peer_port, port = free_ports(3)
-        self.server = f"https://127.0.0.1:{port}"
+        self.server = f"https://{address}:{port}"
         self.admin = self.certificates.kubeconfig(self.server, ADMIN)
         self.kubectl = Kubectl(self.bin / "kubectl", self.admin, cache=folder / "kubectl-cache")
         self.etcd = self._etcd(etcd_port, peer_port)
@@ -143,10 +146,8 @@ class ControlPlane:
         client = certificates.issue("apiserver-etcd-client")
         return self._program(
             "kube-apiserver",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            *self._reached(),
             f"--secure-port={port}",
-            "--endpoint-reconciler-type=none",
             f"--etcd-servers=https://127.0.0.1:{etcd_port}",
             f"--etcd-cafile={certificates.authority}",
             f"--etcd-certfile={client.certificate}",
@@ -160,6 +161,23 @@ class ControlPlane:
             f"--service-account-key-file={certificates.tokens_public}",
             f"--service-account-signing-key-file={certificates.tokens_key}",
             "--profiling=false",
+        )
+
+    def _reached(self) -> tuple[str, ...]:
+        if self._address == "127.0.0.1":
+            return (
+                "--bind-address=127.0.0.1",
+                "--advertise-address=127.0.0.1",
+                "--endpoint-reconciler-type=none",
+            )
+        kubelet = self.certificates.issue("apiserver-kubelet-client", group="system:masters")
+        return (
+            "--bind-address=0.0.0.0",
+            f"--advertise-address={self._address}",
+            f"--kubelet-client-certificate={kubelet.certificate}",
+            f"--kubelet-client-key={kubelet.key}",
+            f"--kubelet-certificate-authority={self.certificates.authority}",
+            "--kubelet-preferred-address-types=InternalIP",
         )
 
     def _with_kubeconfig(self, name: str, user: str, flags: tuple[str, ...]) -> Program:

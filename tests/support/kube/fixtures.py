@@ -12,12 +12,16 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from support.helm import Helm
 from support.kube.controlplane import ControlPlane
+from support.kube.debian import tools
+from support.kube.images import of_the_tests
 from support.kube.kubectl import Kubectl
+from support.kube.node import HERE, Node
 from support.kube.programs import programs
 from support.kube.toolchain import UnavailableError
 
@@ -27,19 +31,22 @@ _CANNOT = pytest.StashKey[str]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the programs, when there is a test that wants them."""
-    wanted = {"control_plane", "helm"}
-    if any(wanted & set(getattr(item, "fixturenames", ())) for item in session.items):
-        build_programs(session)
+    names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if names & {"control_plane", "helm", "cluster"}:
+        build_programs(session, node="cluster" in names)
 
 
-def build_programs(session: pytest.Session) -> None:
-    """Build the programs; where that cannot be done, ``need_programs`` tells each test."""
+def build_programs(session: pytest.Session, *, node: bool = False) -> None:
+    """Build the programs, and fetch those of a ``node``; where that cannot be done,
+    ``need_programs`` tells each test."""
     if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         try:
             programs()
+            if node:
+                tools()
         except UnavailableError as error:
             session.config.stash[_CANNOT] = str(error)
 
@@ -54,6 +61,31 @@ def control_plane(
     running.start()
     yield running
     running.stop()
+
+
+class Cluster(NamedTuple):
+    """A cluster with real pods."""
+
+    plane: ControlPlane
+    node: Node
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A running cluster with one node, on which the images of the tests are."""
+    need_programs(request)
+    folder = tmp_path_factory.mktemp("cluster")
+    plane = ControlPlane(folder / "plane", address=HERE)
+    node = Node(plane, folder / "node")
+    try:
+        plane.start()
+        node.start(*of_the_tests(folder))
+        yield Cluster(plane, node)
+    finally:
+        node.stop()
+        plane.stop()
 
 
 @pytest.fixture(scope="session")
