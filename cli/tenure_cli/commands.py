@@ -56,6 +56,11 @@ PROCESSES: Final[dict[str, Process]] = {
         "injector",
         "Put the engine into the pods of a cluster that ask for it.",
     ),
+    "operator": Process(
+        "tenure_operator.__main__:main",
+        "operator",
+        "Run the workflows that a cluster's resources describe.",
+    ),
 }
 
 VERBS: Final[dict[str, Verb]] = {

@@ -263,6 +263,29 @@ class GatewayRefusedError(OperatorError):
     exit = 5
 
 
+class ClusterUnavailableError(OperatorError):
+    """The Kubernetes API server cannot be reached, or asks for a pause."""
+
+    code = "TN0806"
+    grpc = "UNAVAILABLE"
+    http = 503
+    exit = 5
+
+
+class ClusterRefusedError(OperatorError):
+    """The Kubernetes API server refused a request of the operator."""
+
+    code = "TN0807"
+    exit = 5
+
+
+class LeaseLostError(OperatorError):
+    """Another operator has taken over."""
+
+    code = "TN0808"
+    exit = 5
+
+
 class InjectorError(TenureError):
     """The injector could not do its work."""
 

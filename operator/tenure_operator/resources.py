@@ -201,6 +201,7 @@ class ScheduleStatus(_Value, frozen=True, kw_only=True):
     """``status`` of a WorkflowSchedule."""
 
     observed_generation: int = 0
+    counted_from: str | None = None
     last_schedule_time: str | None = None
     next_schedule_time: str | None = None
     last_successful_time: str | None = None
@@ -262,10 +263,11 @@ class WorkflowEvent(_Value, frozen=True, kw_only=True):
         return Key("WorkflowEvent", self.metadata.namespace, self.metadata.name)
 
 
-T = TypeVar("T", Workflow, WorkflowSchedule, WorkflowEvent)
+Resource = Workflow | WorkflowSchedule | WorkflowEvent
+R = TypeVar("R", bound=Resource)
 
 
-def decode(body: object, kind: type[T]) -> T:
+def decode(body: object, kind: type[R]) -> R:
     """The resource in an object of the API server.  Raises: BadResourceError."""
     try:
         return msgspec.convert(body, kind, strict=True)

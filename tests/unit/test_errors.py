@@ -123,11 +123,13 @@ def test_family_is_in_the_number() -> None:
 
 def test_pages_name_only_settings_that_exist() -> None:
     from tenure_common.settings import CONFIG, settings_of
+    from tenure_operator.config import Config as OperatorConfig
     from tenure_sidecar.config import Config
 
     known = {s.flag for s in (*settings_of(Config), CONFIG)}
     known |= {"--help", "--version", "--port", "--app", "--force", "--server"}  # of other commands
-    known |= {"--gateway", "--gateway-token-file", "--gateway-cert", "--server-side"}
+    known |= {s.flag for s in settings_of(OperatorConfig)}
+    known |= {"--server-side"}  # of kubectl
     known |= {  # of etcd
         "--auto-compaction-retention",
         "--max-request-bytes",

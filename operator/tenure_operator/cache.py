@@ -1,0 +1,90 @@
+"""The resources as Kubernetes last told of them.
+
+An older version never replaces a newer one: what a write answers with is often there before the
+watch tells of it.  Versions are the numbers that the API server hands out in order.
+"""
+
+from __future__ import annotations
+
+from tenure_operator.resources import (
+    LABEL_SCHEDULE,
+    Key,
+    R,
+    Resource,
+    Workflow,
+    WorkflowSchedule,
+)
+
+
+class Cache:
+    """All resources that are known, and which schedule a Workflow came from."""
+
+    def __init__(self) -> None:
+        self._all: dict[Key, Resource] = {}
+        self._children: dict[Key, dict[Key, None]] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._all)
+
+    def get(self, key: Key, kind: type[R]) -> R | None:
+        """The resource, None when there is none of that kind."""
+        found = self._all.get(key)
+        return found if isinstance(found, kind) else None
+
+    def put(self, resource: Resource) -> bool:
+        """Keep it; False when a newer version of it is kept already."""
+        before = self._all.get(resource.key)
+        if before is not None and not _newer(resource, before):
+            return False
+        self._all[resource.key] = resource
+        owner = owner_of(resource)
+        if owner is not None:
+            self._children.setdefault(owner, {})[resource.key] = None
+        return True
+
+    def drop(self, key: Key) -> Resource | None:
+        """Forget it; what was known is returned."""
+        before = self._all.pop(key, None)
+        owner = None if before is None else owner_of(before)
+        if owner is not None:
+            children = self._children.get(owner, {})
+            children.pop(key, None)
+            if not children:
+                self._children.pop(owner, None)
+        return before
+
+    def children(self, schedule: WorkflowSchedule) -> list[Workflow]:
+        """The Workflows of a schedule, oldest first."""
+        found = [self.get(key, Workflow) for key in self._children.get(schedule.key, {})]
+        uid = schedule.metadata.uid
+        own = [
+            one
+            for one in found
+            if one is not None and any(owner.uid == uid for owner in one.metadata.owner_references)
+        ]
+        return sorted(own, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name))
+
+    def count(self) -> dict[tuple[str, ...], float]:
+        """How many there are of each kind and phase, for the metrics."""
+        counts: dict[tuple[str, ...], float] = {}
+        for key, one in self._all.items():
+            phase = "" if isinstance(one, WorkflowSchedule) else one.status.phase or "Pending"
+            counts[key.kind, phase] = counts.get((key.kind, phase), 0) + 1
+        return counts
+
+
+def owner_of(resource: Resource) -> Key | None:
+    """The schedule that a Workflow belongs to."""
+    if not isinstance(resource, Workflow):
+        return None
+    schedule = resource.metadata.labels.get(LABEL_SCHEDULE)
+    namespace = resource.metadata.namespace
+    return None if schedule is None else Key("WorkflowSchedule", namespace, schedule)
+
+
+def _newer(resource: Resource, before: Resource) -> bool:
+    if resource.metadata.uid != before.metadata.uid:
+        return True
+    new, old = resource.metadata.resource_version, before.metadata.resource_version
+    return int(new) > int(old) if new.isdigit() and old.isdigit() else new != old

@@ -1,0 +1,310 @@
+"""The management API of the gateway, as the operator uses it.
+
+A call whose outcome is unknown is repeated: a start carries a key of its own, the verbs have no second
+effect, and a look changes nothing.  An event alone has no key: a repeat raises it once more.
+
+When the gateway does not answer, calls fail at once instead of each waiting for its own time-out;
+one small request at a time finds out when it is back, and whoever waits is told.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from tenure_common.errors import BadSettingError, GatewayRefusedError
+from tenure_operator.breaker import Breaker
+from tenure_operator.instance import Instance
+from tenure_operator.reconcile.refusals import Refusal, refusal, unanswered
+from tenure_operator.reconcile.steps import Raise, Start, Verb
+
+_T = TypeVar("_T")
+
+ANSWER_WITHIN: Final = 30.0  # seconds
+CONNECT_WITHIN: Final = 5.0
+SILENT_AFTER: Final = 45.0  # a watch tells at least that it is alive every 15 s
+_MOST_OF_A_LINE: Final = 256 * 1024 * 1024
+BODY: Final = "application/json"
+
+
+class App(NamedTuple):
+    """Whose runs."""
+
+    namespace: str
+    app_id: str
+
+
+class RefusedError(Exception):
+    """A call did not work; ``refusal`` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Changed(msgspec.Struct, frozen=True, tag_field="type", tag="CHANGED"):
+    """A run is now so."""
+
+    instance: Instance
+    cursor: str | None = None
+
+
+class Deleted(msgspec.Struct, frozen=True, tag_field="type", tag="DELETED", rename="camel"):
+    """A run was deleted."""
+
+    instance_id: str
+    cursor: str | None = None
+
+
+class Reset(msgspec.Struct, frozen=True, tag_field="type", tag="RESET"):
+    """All is told anew; what is not told then is gone."""
+
+
+class Synced(msgspec.Struct, frozen=True, tag_field="type", tag="SYNCED"):
+    """All that there is has been told."""
+
+    cursor: str
+
+
+class Alive(msgspec.Struct, frozen=True, tag_field="type", tag="ALIVE"):
+    """Nothing has happened."""
+
+    cursor: str
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class Broken(msgspec.Struct, frozen=True, tag_field="type", tag="ERROR"):
+    """The stream ends."""
+
+    error: _Error
+
+
+class _Started(msgspec.Struct, frozen=True):
+    instance: Instance
+
+
+Line = Changed | Deleted | Reset | Synced | Alive | Broken
+_LINE: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
+
+
+class Access(NamedTuple):
+    """How to reach the gateway: a URL up to ``/v1alpha1``, in which ``{namespace}`` stands for the
+    resource's; paths of files, empty = none."""
+
+    url: str
+    token_file: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class Gateway:
+    """A client of the management API; all methods raise RefusedError."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._tls = _tls(access)
+        self._session: aiohttp.ClientSession | None = None
+        self.breaker = Breaker(self._alive)
+        self._probed = ""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self.breaker.close()
+        if self._session is not None:
+            await self._session.close()
+
+    async def look(self, app: App, instance_id: str) -> Instance | None:
+        """A run; None when there is none."""
+        try:
+            content = await self._call("GET", self._one(app, instance_id))
+        except RefusedError as error:
+            if error.refusal.code == "TN0101":
+                return None
+            raise
+        return _details(_decoded(content, Instance))
+
+    async def start(self, app: App, step: Start) -> Instance:
+        """Start a run, or find the one that this very request started before."""
+        headers = {"Idempotency-Key": step.request_key}
+        content = await self._call("POST", f"{self._app(app)}/instances", step.body, headers)
+        return _decoded(content, _Started).instance
+
+    async def steer(self, app: App, instance_id: str, verb: Verb) -> Instance | None:
+        """Suspend, resume or terminate a run, which is returned; or purge it."""
+        content = await self._call("POST", f"{self._one(app, instance_id)}/{verb}", {})
+        return None if verb == "purge" else _details(_decoded(content, Instance))
+
+    async def raise_event(self, step: Raise) -> None:
+        """Raise an event."""
+        one = self._one(App(step.namespace, step.app_id), step.instance_id)
+        await self._call("POST", f"{one}/events/{quote(step.event, safe='')}", step.body)
+
+    async def watch(self, app: App, *, tag: str, cursor: str | None) -> AsyncIterator[Line]:
+        """The runs with that tag: all of them, or what changed after ``cursor``; then each change."""
+        query = {"tag": tag, "payloads": "true"} | ({} if cursor is None else {"cursor": cursor})
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_WITHIN, sock_read=SILENT_AFTER
+        )
+        url = f"{self._app(app)}/watch"
+        try:
+            async with self._open().get(
+                url, params=query, headers=self._headers(), timeout=timeout, ssl=self._tls
+            ) as answer:
+                if answer.status != HTTPStatus.OK:
+                    raise _refused(answer.status, await answer.read(), url)
+                self.breaker.closed()
+                async for text in _lines(answer.content):
+                    yield _line(text)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unanswered(error, self._base(app)) from error
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        if self.breaker.open:
+            raise RefusedError(unanswered(self.breaker.reason))
+        base = url.partition("/apps/")[0]
+        try:
+            async with self._open().request(
+                method,
+                url,
+                data=None if body is None else msgspec.json.encode(body),
+                headers={**self._headers(), **(headers or {})},
+                ssl=self._tls,
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unanswered(error, base) from error
+        self.breaker.closed()
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _refused(answer.status, content, url)
+        return content
+
+    def _unanswered(self, error: Exception, base: str) -> RefusedError:
+        reason = f"no answer from the gateway at {base}: {str(error) or type(error).__name__}"
+        self._probed = base
+        self.breaker.trip(reason)
+        return RefusedError(unanswered(reason))
+
+    async def _alive(self) -> bool:
+        """Whether the gateway answers at all; what it says does not matter."""
+        try:
+            async with self._open().get(
+                f"{self._probed}/apps", headers=self._headers(), ssl=self._tls
+            ) as answer:
+                return answer.status not in _PROXY_SAYS_AWAY
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=64),
+                timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN, sock_connect=CONNECT_WITHIN),
+                headers={"Content-Type": BODY},
+            )
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        if not self._access.token_file:
+            return {}
+        try:  # read each time: the file is replaced when the token is rotated
+            token = Path(self._access.token_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            message = f"cannot read the gateway's token: {error}"
+            raise RefusedError(refusal(GatewayRefusedError.code, 401, message)) from error
+        return {"Authorization": f"Bearer {token}"}
+
+    def _base(self, app: App) -> str:
+        return self._access.url.rstrip("/").replace("{namespace}", quote(app.namespace, safe=""))
+
+    def _app(self, app: App) -> str:
+        return f"{self._base(app)}/apps/{quote(app.app_id, safe='')}"
+
+    def _one(self, app: App, instance_id: str) -> str:
+        return f"{self._app(app)}/instances/{quote(instance_id, safe='')}"
+
+
+_PROXY_SAYS_AWAY: Final = {502, 503, 504}
+
+
+def _details(instance: Instance) -> Instance:
+    return msgspec.structs.replace(instance, payloads=True)
+
+
+def _decoded(content: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        message = f"the gateway's answer cannot be read: {error}"
+        raise RefusedError(refusal(GatewayRefusedError.code, 502, message)) from error
+
+
+def _line(text: bytes) -> Line:
+    try:
+        line = _LINE.decode(text)
+    except msgspec.DecodeError as error:
+        message = f"a line of the gateway's watch cannot be read: {error}"
+        raise RefusedError(refusal(GatewayRefusedError.code, 502, message)) from error
+    if isinstance(line, Changed):
+        return msgspec.structs.replace(line, instance=_details(line.instance))
+    return line
+
+
+def _refused(status: int, content: bytes, url: str) -> RefusedError:
+    try:
+        said = msgspec.json.decode(content, type=_Error)
+    except msgspec.DecodeError:
+        said = _Error()
+    if said.code and status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return RefusedError(refusal(said.code, status, said.message))
+    text = said.message or content[:200].decode(errors="replace")
+    if status in _PROXY_SAYS_AWAY:
+        return RefusedError(unanswered(f"{url} was answered {status}: {text}"))
+    message = f"{url} was answered {status}: {text}"
+    return RefusedError(refusal(GatewayRefusedError.code, status, message))
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a stream; aiohttp's own way has a limit that an output of a run can exceed."""
+    rest = bytearray()
+    async for chunk in content.iter_any():
+        rest += chunk
+        if b"\n" in chunk:
+            *whole, last = bytes(rest).split(b"\n")
+            rest = bytearray(last)
+            for line in whole:
+                if line.strip():
+                    yield line
+        elif len(rest) > _MOST_OF_A_LINE:
+            message = "the gateway sent a line that does not end"
+            raise RefusedError(refusal(GatewayRefusedError.code, 502, message))
+
+
+def _tls(access: Access) -> ssl.SSLContext | bool:
+    if not access.url.startswith("https:"):
+        return True
+    try:
+        context = ssl.create_default_context(cafile=access.ca or None)
+        if access.cert:
+            context.load_cert_chain(access.cert, access.key or None)
+    except (OSError, ssl.SSLError) as error:
+        message = f"the gateway's certificate files cannot be used: {error}"
+        raise BadSettingError(message) from error
+    return context

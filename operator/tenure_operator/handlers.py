@@ -1,0 +1,58 @@
+"""kopf watches; what it tells goes to the controller, and that is all that kopf does here.
+
+kopf's own machinery for handlers (diffs, progress in annotations, retries, finalizers) is not used: a
+level-triggered controller needs none of it, and it would write to every resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import kopf
+
+from tenure_common.names import API_GROUP, API_VERSION
+
+Told = Callable[[str, str | None, Mapping[str, Any]], None]
+FINALIZER: Final = f"{API_GROUP}/kopf"  # never set: no handler here asks for one
+
+
+def registry(told: Told, login: Callable[[], kopf.ConnectionInfo]) -> kopf.OperatorRegistry:
+    """The handlers; ``login`` gives the credentials, anew each time."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def credentials(**_: object) -> kopf.ConnectionInfo:
+        return login()
+
+    @kopf.on.event(API_GROUP, API_VERSION, "workflows", registry=handlers)
+    async def workflow(event: Mapping[str, Any], **_: object) -> None:
+        told("Workflow", event["type"], event["object"])
+
+    @kopf.on.event(API_GROUP, API_VERSION, "workflowschedules", registry=handlers)
+    async def workflow_schedule(event: Mapping[str, Any], **_: object) -> None:
+        told("WorkflowSchedule", event["type"], event["object"])
+
+    @kopf.on.event(API_GROUP, API_VERSION, "workflowevents", registry=handlers)
+    async def workflow_event(event: Mapping[str, Any], **_: object) -> None:
+        told("WorkflowEvent", event["type"], event["object"])
+
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """How kopf shall watch."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False  # Events are the announcer's
+    # kopf would follow namespaces and resource definitions, for which the operator has no rights.
+    chosen.scanning.disabled = True
+    chosen.persistence.finalizer = FINALIZER
+    # Each object has a worker that lives on for so long; with a limit of workers it would throttle.
+    chosen.queueing.idle_timeout = 0.1
+    chosen.watching.reconnect_backoff = 0.5
+    # Two minutes of refusals; then the process ends, and its pod begins anew.
+    chosen.networking.error_backoffs = (0.5, 1, 2, *(4 for _ in range(30)))
+    chosen.networking.request_timeout = 30.0
+    chosen.networking.connect_timeout = 5.0
+    chosen.watching.connect_timeout = 5.0
+    return chosen

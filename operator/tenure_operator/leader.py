@@ -1,0 +1,122 @@
+"""Holds the Lease: waits until it is free, renews it, gives it up at the end.
+
+Whoever cannot renew in time stops working before another may begin: the deadline counts from before
+the last renewal was sent, and is shorter than the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from tenure_common.errors import ClusterUnavailableError, LeaseLostError
+from tenure_operator.cluster import Cluster, ConflictError, GoneError
+from tenure_operator.reconcile.lease import Observed, body, observe, verdict
+
+_log = structlog.get_logger(__name__)
+
+_RENEW: Final = 1 / 6  # of the duration: how often it is renewed and looked at
+_STOP: Final = 2 / 3  # of the duration: when to stop after the last renewal
+
+
+class Leader:
+    """One candidate for one Lease."""
+
+    def __init__(  # noqa: PLR0913 - what a lease is made of
+        self,
+        cluster: Cluster,
+        *,
+        namespace: str,
+        name: str,
+        me: str,
+        duration: int,
+        wall: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """``duration`` in seconds; ``wall`` in nanoseconds, ``monotonic`` in seconds."""
+        self._cluster = cluster
+        self._namespace, self._name, self._me = namespace, name, me
+        self._duration = duration
+        self._wall, self._monotonic = wall, monotonic
+        self._observed = Observed()
+        self._lease: Mapping[str, Any] | None = None
+        self._renewed = 0.0
+        self.leads = False
+
+    async def acquire(self) -> None:
+        """Return once the lease is ours."""
+        said = False
+        while not await self._try():
+            if not said:
+                _log.info("another operator leads", holder=self._observed.holder)
+                said = True
+            await asyncio.sleep(self._duration * _RENEW)
+        self.leads = True
+        _log.info("leading", lease=self._name, me=self._me)
+
+    async def hold(self) -> None:
+        """Renew for ever.  Raises: LeaseLostError."""
+        while True:
+            await asyncio.sleep(self._duration * _RENEW)
+            left = self._renewed + self._duration * _STOP - self._monotonic()
+            try:
+                async with asyncio.timeout(max(left, 0.0)):
+                    held = await self._try()
+            except TimeoutError:
+                held = False
+            if self._observed.holder not in {self._me, ""}:
+                self.leads = False
+                message = f"'{self._observed.holder}' has taken the lease '{self._name}'"
+                raise LeaseLostError(message)
+            if not held and self._monotonic() >= self._renewed + self._duration * _STOP:
+                self.leads = False
+                message = f"the lease '{self._name}' could not be renewed for {self._duration} s"
+                raise LeaseLostError(message)
+
+    async def release(self) -> None:
+        """Let another operator begin at once."""
+        if not self.leads or self._lease is None:
+            return
+        self.leads = False
+        given_up = self._body("")
+        with contextlib.suppress(ClusterUnavailableError, ConflictError, GoneError):
+            await self._cluster.replace_lease(given_up)
+
+    async def _try(self) -> bool:
+        """Take or renew the lease, if that may be done; whether it is ours then."""
+        sent = self._monotonic()
+        try:
+            self._lease = await self._cluster.lease(self._namespace, self._name)
+            self._observed = observe(self._observed, self._lease, at=self._monotonic())
+            what = verdict(self._observed, self._me, now=sent, duration=self._duration)
+            if what == "wait":
+                return False
+            self._lease = await self._cluster.replace_lease(self._body(self._me))
+        except GoneError:
+            self._lease = None
+            try:
+                self._lease = await self._cluster.create_lease(self._body(self._me))
+            except ConflictError:
+                return False
+        except ConflictError:
+            return False
+        except ClusterUnavailableError as error:
+            _log.warning("lease not renewed", error=error.message)
+            return False
+        self._observed = observe(self._observed, self._lease, at=self._monotonic())
+        self._renewed = sent
+        return True
+
+    def _body(self, holder: str) -> dict[str, Any]:
+        return body(
+            self._namespace,
+            self._name,
+            holder,
+            now=self._wall(),
+            duration=self._duration,
+            before=self._lease,
+        )

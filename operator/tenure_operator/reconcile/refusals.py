@@ -1,0 +1,57 @@
+"""From an error of the gateway to what a user reads on the resource.
+
+A refusal is *transient* when the same request may work later by itself; the others wait for somebody
+to change something, and are tried again rarely.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tenure_common.errors import GatewayUnavailableError
+
+# Code of the error -> one word for status.reason, as users search for it.
+REASONS: Final = {
+    "TN0004": "BadRequest",
+    "TN0101": "NoSuchInstance",
+    "TN0102": "InstanceIDInUse",
+    "TN0103": "NotFinished",
+    "TN0109": "NoSuchApp",
+    "TN0111": "InstanceIDInUse",
+    "TN0200": "TooLarge",
+    "TN0201": "TooLarge",
+    "TN0202": "TooManyRequests",
+    "TN0404": "StoreFull",
+    "TN0701": "AlreadyFinished",
+    "TN0804": "GatewayUnavailable",
+    "TN0805": "GatewayRefused",
+}
+_STORE: Final = ("TN04", "TN06")
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+
+
+class Refusal(NamedTuple):
+    """Why a call did not work."""
+
+    code: str
+    reason: str
+    message: str
+    transient: bool
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether there was no gateway to refuse it."""
+        return self.code == GatewayUnavailableError.code
+
+
+def refusal(code: str, status: int, message: str) -> Refusal:
+    """The refusal of an answer with that code and HTTP status."""
+    default = "StoreUnavailable" if code.startswith(_STORE) else "Refused"
+    transient = status >= _SERVER_ERROR or status == _TOO_MANY
+    return Refusal(code, REASONS.get(code, default), f"{message} ({code})", transient)
+
+
+def unanswered(message: str) -> Refusal:
+    """The refusal of a call that got no answer."""
+    return refusal(GatewayUnavailableError.code, GatewayUnavailableError.http, message)

@@ -1,0 +1,215 @@
+"""What to do about a WorkflowSchedule: the next step.  Pure.
+
+A due time becomes a Workflow whose name is made of the schedule's name and that time, so that however
+often a round is repeated, by one operator or by two, it becomes one Workflow.  Of several due times
+that were missed, the latest is made up for, unless it is too late for the deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tenure_common.errors import BadScheduleError
+from tenure_common.names import API_GROUP, API_VERSION
+from tenure_common.times import NANOS, parse_time
+from tenure_operator.reconcile.conditions import Wanted, conditions, stamp
+from tenure_operator.reconcile.cron import MANY, Cron, Missed, missed, next_after, parse
+from tenure_operator.reconcile.steps import Announcement, Create, Delete, Patch, Rest, Step
+from tenure_operator.resources import (
+    ANNOTATION_DUE,
+    LABEL_SCHEDULE,
+    ScheduleStatus,
+    Workflow,
+    WorkflowSchedule,
+)
+
+_MOST_SHOWN = 100  # names of active Workflows in the status
+_MINUTE = 60 * NANOS
+
+
+def next_step(schedule: WorkflowSchedule, children: Sequence[Workflow], *, now: int) -> Step:
+    """What to do now.
+
+    Args:
+        schedule: the resource as it was last told of.
+        children: its Workflows, oldest first.
+        now: nanoseconds since the epoch.
+    """
+    if schedule.metadata.deleted:
+        return Rest()
+    children = [child for child in children if not child.metadata.deleted]
+    try:
+        cron = parse(schedule.spec.schedule, schedule.spec.time_zone)
+    except BadScheduleError as error:
+        return _unfollowable(schedule, children, error, now=now)
+    since = _since(schedule, now=now)
+    due = None if schedule.spec.suspend else missed(cron, since=since, now=now)
+    if due is None:
+        rest = _wait(schedule, children, cron, since=since, now=now)
+        old = _too_old(schedule, children)
+        # What a Workflow came to is in the status before the Workflow goes.
+        return Delete(old.key) if old and rest.status == schedule.status else rest
+    return _due(schedule, children, cron, due, since=since, now=now)
+
+
+def _since(schedule: WorkflowSchedule, *, now: int) -> int:
+    """From when on due times count."""
+    status, meta = schedule.status, schedule.metadata
+    if status.counted_from is None:
+        return parse_time(meta.creation_timestamp)
+    if status.observed_generation != meta.generation:
+        return now
+    since = parse_time(status.counted_from)
+    last = status.last_schedule_time
+    return since if last is None else max(since, parse_time(last))
+
+
+# --- a due time -----------------------------------------------------------------------------------
+
+
+def _due(  # noqa: PLR0913 - what is known of a due time
+    schedule: WorkflowSchedule,
+    children: Sequence[Workflow],
+    cron: Cron,
+    due: Missed,
+    *,
+    since: int,
+    now: int,
+) -> Step:
+    spec = schedule.spec
+    name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
+    told = _missed_before(due)
+    if any(child.metadata.name == name for child in children):
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
+    deadline = spec.starting_deadline_seconds
+    if deadline is not None and now - due.latest > deadline * NANOS:
+        late = Announcement(
+            "MissedRun",
+            f"The run due at {stamp(due.latest)} was not started: more than {deadline} s late",
+            warning=True,
+        )
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(late,))
+    active = [child for child in children if not _finished(child)]
+    if spec.concurrency_policy == "Forbid" and active:
+        other = active[0].metadata.name
+        skip = Announcement(
+            "SkippedRun", f"The run due at {stamp(due.latest)} was left out: '{other}' still runs"
+        )
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(skip,))
+    if spec.concurrency_policy == "Replace":
+        for child in active:
+            if not child.spec.terminate:
+                return Patch(child.key, {"terminate": True})
+    return Create(_workflow(schedule, name, due.latest))
+
+
+def _missed_before(due: Missed) -> tuple[Announcement, ...]:
+    if due.times < 2:  # noqa: PLR2004 - none before this one
+        return ()
+    many = f"at least {MANY - 1}" if due.times >= MANY else str(due.times - 1)
+    text = f"{many} due times before {stamp(due.latest)} were missed and are not made up for"
+    return (Announcement("MissedRuns", text, warning=True),)
+
+
+def _workflow(schedule: WorkflowSchedule, name: str, due: int) -> dict[str, Any]:
+    meta, template = schedule.metadata, schedule.spec.workflow_template
+    owner = {
+        "apiVersion": f"{API_GROUP}/{API_VERSION}",
+        "kind": "WorkflowSchedule",
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+    }
+    return {
+        "apiVersion": f"{API_GROUP}/{API_VERSION}",
+        "kind": "Workflow",
+        "metadata": {
+            "name": name,
+            "namespace": meta.namespace,
+            "labels": {**template.metadata.labels, LABEL_SCHEDULE: meta.name},
+            "annotations": {**template.metadata.annotations, ANNOTATION_DUE: stamp(due)},
+            "ownerReferences": [owner],
+        },
+        "spec": template.spec,
+    }
+
+
+# --- between two due times ------------------------------------------------------------------------
+
+
+def _wait(  # noqa: PLR0913 - what a round came to
+    schedule: WorkflowSchedule,
+    children: Sequence[Workflow],
+    cron: Cron,
+    *,
+    since: int,
+    now: int,
+    done: int | None = None,
+    told: tuple[Announcement, ...] = (),
+) -> Rest:
+    suspended = schedule.spec.suspend
+    upcoming = None if suspended else next_after(cron, max(now, done or 0))
+    ready = Wanted("Ready", holds=True, reason="Scheduled", message=f"follows '{cron.expression}'")
+    if suspended:
+        ready = Wanted("Ready", holds=False, reason="Suspended", message="spec.suspend is true")
+    status = _status(schedule, children, ready, since=since, now=now)
+    last = status.last_schedule_time if done is None else stamp(done)
+    following = None if upcoming is None else stamp(upcoming)
+    status = msgspec.structs.replace(status, last_schedule_time=last, next_schedule_time=following)
+    return Rest(status, told, wake_at=upcoming)
+
+
+def _unfollowable(
+    schedule: WorkflowSchedule, children: Sequence[Workflow], error: BadScheduleError, *, now: int
+) -> Rest:
+    text = f"{error.message} ({error.code})"
+    ready = Wanted("Ready", holds=False, reason="BadSchedule", message=text)
+    status = _status(schedule, children, ready, since=_since(schedule, now=now), now=now)
+    known = any(one.message == text for one in schedule.status.conditions)
+    told = () if known else (Announcement("BadSchedule", text, warning=True),)
+    return Rest(msgspec.structs.replace(status, next_schedule_time=None), told)
+
+
+def _status(
+    schedule: WorkflowSchedule, children: Sequence[Workflow], ready: Wanted, *, since: int, now: int
+) -> ScheduleStatus:
+    old, generation = schedule.status, schedule.metadata.generation
+    fresh = old.counted_from is None or old.observed_generation != generation
+    active = [child.metadata.name for child in children if not _finished(child)]
+    ends = [child.status.completion_time or "" for child in children if _completed(child)]
+    return ScheduleStatus(
+        observed_generation=generation,
+        counted_from=stamp(since) if fresh else old.counted_from,
+        last_schedule_time=old.last_schedule_time,
+        last_successful_time=max([old.last_successful_time or "", *ends]) or None,
+        active_count=len(active),
+        active=tuple(active[:_MOST_SHOWN]),
+        conditions=conditions(old.conditions, (ready,), generation=generation, now=now),
+    )
+
+
+def _too_old(schedule: WorkflowSchedule, children: Sequence[Workflow]) -> Workflow | None:
+    """The oldest Workflow that the history limits do not keep."""
+    spec = schedule.spec
+    ended = [child for child in children if _finished(child)]
+    good = [child for child in ended if _completed(child)]
+    bad = [child for child in ended if not _completed(child)]
+    for kept, found in (
+        (spec.successful_runs_history_limit, good),
+        (spec.failed_runs_history_limit, bad),
+    ):
+        if len(found) > kept:
+            return found[0]
+    return None
+
+
+def _finished(workflow: Workflow) -> bool:
+    conditions = workflow.status.conditions
+    return any(one.type == "Finished" and one.status == "True" for one in conditions)
+
+
+def _completed(workflow: Workflow) -> bool:
+    return workflow.status.phase == "Completed"

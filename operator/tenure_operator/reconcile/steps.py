@@ -1,0 +1,91 @@
+"""What a reconcile asks for: one step at a time, as values.
+
+The controller does the step, looks at what became of it and asks again, until the answer is
+``Rest``.  So every decision is made on what is known then, and a crash between two steps is a
+reconcile that begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from tenure_operator.resources import EventStatus, Key, ScheduleStatus, WorkflowStatus
+
+Verb = Literal["suspend", "resume", "terminate", "purge"]
+
+
+class Look(NamedTuple):
+    """Ask the gateway for the run."""
+
+
+class Start(NamedTuple):
+    """Start the run; a repeat with the same ``request_key`` finds it."""
+
+    instance_id: str
+    request_key: str
+    body: Mapping[str, Any]
+
+
+class Steer(NamedTuple):
+    """Suspend, resume, terminate or purge the run."""
+
+    verb: Verb
+
+
+class Raise(NamedTuple):
+    """Raise an event; a repeat raises it once more."""
+
+    namespace: str
+    app_id: str
+    instance_id: str
+    event: str
+    body: Mapping[str, Any]
+
+
+class Delete(NamedTuple):
+    """Delete a resource (this one, when ``key`` is None)."""
+
+    key: Key | None = None
+
+
+class Create(NamedTuple):
+    """Create a resource; one that is there already is as good."""
+
+    object: Mapping[str, Any]
+
+
+class Patch(NamedTuple):
+    """Change a part of the spec of another resource."""
+
+    key: Key
+    spec: Mapping[str, Any]
+
+
+class Announcement(NamedTuple):
+    """A Kubernetes Event about the resource, in users' words."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+class SetFinalizers(NamedTuple):
+    """Write the list of finalizers; announce when that is done."""
+
+    finalizers: tuple[str, ...]
+    announcements: tuple[Announcement, ...] = ()
+
+
+class Rest(NamedTuple):
+    """Nothing more to do now: the status to write if it differs, what to announce, when to look again.
+
+    ``wake_at`` is nanoseconds since the epoch, None = when something changes.
+    """
+
+    status: WorkflowStatus | ScheduleStatus | EventStatus | None = None
+    announcements: tuple[Announcement, ...] = ()
+    wake_at: int | None = None
+
+
+Step = Look | Start | Steer | Raise | SetFinalizers | Delete | Create | Patch | Rest

@@ -1,0 +1,239 @@
+"""What to do about a Workflow: the next step, from the resource and what is known of its run.  Pure.
+
+The order of things, each of which may be the last one that happens before a crash:
+
+1. the finalizer, unless the run shall outlive the resource: from here on a deletion waits for us;
+2. the start, with a request key made of the resource's uid: a repeat finds the run of the first;
+3. the status, which from then on mirrors the run, until it has ended;
+4. the finalizer goes as soon as a deletion has nothing left to do.
+
+A run that another request started, under the id that this resource wants, is never touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tenure_common.times import NANOS, parse_time
+from tenure_operator.instance import TAG_KEY, Instance
+from tenure_operator.reconcile.backoff import LAST, backoff
+from tenure_operator.reconcile.mirror import held, mirrored, missing, refused
+from tenure_operator.reconcile.refusals import Refusal
+from tenure_operator.reconcile.steps import (
+    Announcement,
+    Delete,
+    Look,
+    Rest,
+    SetFinalizers,
+    Start,
+    Steer,
+    Step,
+    Verb,
+)
+from tenure_operator.reconcile.stories import stories
+from tenure_operator.resources import FINALIZER, Workflow, WorkflowStatus
+
+GIVE_UP_AFTER = 300 * NANOS  # a deletion waits so long for a gateway that does not answer
+ASK_AGAIN_AFTER = 5 * NANOS  # when a run has not yet done what it was told to
+TAG_WORKFLOW = "kubernetes/workflow"  # which resource
+MANAGED = ("managed-by", "kubernetes")  # the tag by which the operator's watch finds its runs
+
+
+class Seen(NamedTuple):
+    """What is known of the run: ``instance`` (None: there is none) once ``known``; what was ``asked``
+    of it in this round, and why the last call did not work."""
+
+    known: bool = False
+    instance: Instance | None = None
+    refusal: Refusal | None = None
+    asked: frozenset[Verb] = frozenset()
+
+
+def request_key(workflow: Workflow) -> str:
+    """The key under which the engine knows the start of this resource."""
+    return f"kubernetes/{workflow.metadata.uid}"
+
+
+def next_step(workflow: Workflow, seen: Seen, *, now: int, attempts: int = 0) -> Step:
+    """What to do now.
+
+    Args:
+        workflow: the resource as it was last told of.
+        seen: what is known of its run.
+        now: nanoseconds since the epoch.
+        attempts: how many rounds in a row have ended in a refusal.
+    """
+    seen = _own(workflow, seen)
+    if workflow.metadata.deleted:
+        return _leave(workflow, seen, now=now, attempts=attempts)
+    if _finished(workflow):
+        return _after(workflow, now=now)
+    if _keeps(workflow) and FINALIZER not in workflow.metadata.finalizers:
+        return SetFinalizers((*workflow.metadata.finalizers, FINALIZER))
+    if not _keeps(workflow) and FINALIZER in workflow.metadata.finalizers:
+        return _released(workflow)
+    if workflow.status.instance_id is None:
+        return _begin(workflow, seen, now=now, attempts=attempts)
+    return _follow(workflow, seen, now=now, attempts=attempts)
+
+
+# --- the life of a run ----------------------------------------------------------------------------
+
+
+def _begin(workflow: Workflow, seen: Seen, *, now: int, attempts: int) -> Step:
+    spec, refusal = workflow.spec, seen.refusal
+    if refusal is not None and refusal.code == "TN0111" and not seen.known:
+        return Look()  # the key is ours alone: an earlier version wrote the request differently
+    if refusal is not None:
+        status = refused(workflow, refusal, now=now)
+        pause = backoff(attempts + 1, seed=workflow.metadata.uid) if refusal.transient else LAST
+        return _rest(workflow, status, wake_at=now + pause)
+    if seen.instance is not None:
+        return _follow(workflow, seen, now=now, attempts=attempts)
+    if spec.suspend or spec.terminate:
+        # Not to be started.  A start of ours may have got through before a crash, though.
+        if not seen.known:
+            return Look()
+        return _rest(workflow, held(workflow, now=now))
+    return Start(workflow.instance_id, request_key(workflow), _body(workflow))
+
+
+def _body(workflow: Workflow) -> dict[str, Any]:
+    spec, meta = workflow.spec, workflow.metadata
+    body: dict[str, Any] = {
+        "workflow": spec.workflow,
+        "instanceId": workflow.instance_id,
+        "tags": {MANAGED[0]: MANAGED[1], TAG_WORKFLOW: f"{meta.namespace}/{meta.name}"},
+    }
+    if spec.input is not msgspec.UNSET:
+        body["input"] = spec.input
+    if spec.version is not None:
+        body["version"] = spec.version
+    if spec.start_at is not None:
+        body["startAt"] = spec.start_at
+    return body
+
+
+def _follow(  # noqa: PLR0911 - one answer for each state of things
+    workflow: Workflow, seen: Seen, *, now: int, attempts: int
+) -> Step:
+    instance, refusal = seen.instance, seen.refusal
+    if refusal is not None:
+        # The run goes on by itself; its last known state stands.  Only the next look is put off.
+        pause = backoff(attempts + 1, seed=workflow.metadata.uid)
+        status = None if instance is None else mirrored(workflow, instance, now=now)
+        return _rest(workflow, status, wake_at=now + pause)
+    if not seen.known:
+        return Look()
+    if instance is None:
+        return _rest(workflow, missing(workflow, now=now))
+    if instance.ended:
+        if not instance.payloads:
+            return Look()
+        return _rest(workflow, mirrored(workflow, instance, now=now))
+    wanted = _wanted(workflow, instance)
+    if wanted is not None and wanted not in seen.asked:
+        return Steer(wanted)
+    again = None if wanted is None else now + ASK_AGAIN_AFTER
+    return _rest(workflow, mirrored(workflow, instance, now=now), wake_at=again)
+
+
+def _wanted(workflow: Workflow, instance: Instance) -> Verb | None:
+    """What the spec asks of a run that goes on; None when it is as it should be."""
+    spec = workflow.spec
+    if spec.terminate:
+        return "terminate"
+    if spec.suspend is True and instance.status != "SUSPENDED":
+        return "suspend"
+    if spec.suspend is False and instance.status == "SUSPENDED":
+        return "resume"
+    return None
+
+
+def _after(workflow: Workflow, *, now: int) -> Step:
+    """The run has ended: nothing is left to mirror."""
+    if FINALIZER in workflow.metadata.finalizers and workflow.spec.deletion_policy != "Purge":
+        return _released(workflow)
+    if FINALIZER not in workflow.metadata.finalizers and workflow.spec.deletion_policy == "Purge":
+        return SetFinalizers((*workflow.metadata.finalizers, FINALIZER))
+    status = workflow.status
+    if status.observed_generation != workflow.metadata.generation:
+        status = msgspec.structs.replace(status, observed_generation=workflow.metadata.generation)
+    ttl, ended = workflow.spec.ttl_seconds_after_finished, status.completion_time
+    if ttl is None or ended is None:
+        return Rest(status)
+    due = parse_time(ended) + ttl * NANOS
+    return Delete() if due <= now else Rest(status, wake_at=due)
+
+
+# --- the end of the resource ----------------------------------------------------------------------
+
+
+def _leave(  # noqa: PLR0911 - one answer for each state of things
+    workflow: Workflow, seen: Seen, *, now: int, attempts: int
+) -> Step:
+    policy, instance, refusal = workflow.spec.deletion_policy, seen.instance, seen.refusal
+    if FINALIZER not in workflow.metadata.finalizers:
+        return Rest()
+    if policy == "Orphan" or (policy == "Terminate" and _finished(workflow)):
+        return _released(workflow)
+    if refusal is not None and refusal.code in _GONE:
+        return _released(workflow)
+    if refusal is not None:
+        pause = backoff(attempts + 1, seed=workflow.metadata.uid)
+        return _held_up(workflow, refusal.message, pause=pause, now=now)
+    if not seen.known:
+        return Look()
+    if instance is None:
+        return _released(workflow)
+    if not instance.ended:
+        if "terminate" not in seen.asked:
+            return Steer("terminate")
+        why = "it did not end when it was told to"
+        return _held_up(workflow, why, pause=ASK_AGAIN_AFTER, now=now)
+    return Steer("purge") if policy == "Purge" else _released(workflow)
+
+
+_GONE = frozenset({"TN0101", "TN0109"})  # no such instance, no such app: nothing is left to end
+
+
+def _held_up(workflow: Workflow, why: str, *, pause: int, now: int) -> Step:
+    """Try again later; but a deletion does not wait for ever."""
+    limit = parse_time(workflow.metadata.deletion_timestamp or "") + GIVE_UP_AFTER
+    if now < limit:
+        return Rest(wake_at=min(now + pause, limit))
+    text = f"Deleted without ending run '{workflow.instance_id}', which may still be going: {why}"
+    return _released(workflow, Announcement("Abandoned", text, warning=True))
+
+
+def _released(workflow: Workflow, *announcements: Announcement) -> SetFinalizers:
+    kept = tuple(one for one in workflow.metadata.finalizers if one != FINALIZER)
+    return SetFinalizers(kept, announcements)
+
+
+# --- small questions ------------------------------------------------------------------------------
+
+
+def _own(workflow: Workflow, seen: Seen) -> Seen:
+    """What is known of *our* run: one that another request started does not count."""
+    instance = seen.instance
+    if instance is None or instance.tags.get(TAG_KEY) == request_key(workflow):
+        return seen
+    return seen._replace(instance=None)
+
+
+def _finished(workflow: Workflow) -> bool:
+    return any(
+        one.type == "Finished" and one.status == "True" for one in workflow.status.conditions
+    )
+
+
+def _keeps(workflow: Workflow) -> bool:
+    return workflow.spec.deletion_policy != "Orphan"
+
+
+def _rest(workflow: Workflow, status: WorkflowStatus | None, *, wake_at: int | None = None) -> Rest:
+    told = () if status is None else stories(workflow.status, status)
+    return Rest(status, told, wake_at)

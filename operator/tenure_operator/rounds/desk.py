@@ -1,0 +1,166 @@
+"""What a round works with, and how it ends: the status written, if it differs, and the next look set.
+
+A round is one look at one resource.  It leaves nothing behind but what it wrote: a crash in the middle
+is a round that begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenure_common.times import NANOS
+from tenure_operator.announcer import Announcer
+from tenure_operator.cache import Cache, owner_of
+from tenure_operator.cluster import Body, Cluster
+from tenure_operator.gateway import Gateway
+from tenure_operator.queue import WorkQueue
+from tenure_operator.reconcile.mirror import only_progress
+from tenure_operator.reconcile.refusals import Refusal
+from tenure_operator.reconcile.steps import Rest, SetFinalizers
+from tenure_operator.resources import (
+    Key,
+    R,
+    Resource,
+    WorkflowEvent,
+    WorkflowStatus,
+    decode,
+    status_object,
+)
+from tenure_operator.runs import Runs
+
+PROGRESS_EVERY = 1.0  # seconds between two writes that show progress alone
+MAX_STEPS = 8  # of one round; more would be a loop
+
+
+@dataclass
+class Tally:
+    """What rounds have done, for the metrics."""
+
+    rounds: int = 0
+    writes: int = 0
+    conflicts: int = 0
+    failures: int = 0
+    refusals: dict[tuple[str, ...], float] = field(default_factory=dict[tuple[str, ...], float])
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts that all rounds share."""
+
+    cluster: Cluster
+    gateway: Gateway
+    cache: Cache
+    runs: Runs
+    queue: WorkQueue
+    announcer: Announcer
+    clock: Callable[[], int]  # wall clock, nanoseconds since the epoch
+    attempts: dict[Key, int] = field(default_factory=dict[Key, int])  # refused rounds in a row
+    unanswered: set[Key] = field(default_factory=set[Key])  # wait for the gateway
+    progress_at: dict[Key, int] = field(default_factory=dict[Key, int])
+    awaited: dict[Key, set[Key]] = field(default_factory=dict[Key, set[Key]])  # by Workflow: events
+    raised: set[str] = field(
+        default_factory=set[str]
+    )  # uids of events whose status may be unwritten
+    tally: Tally = field(default_factory=Tally)
+
+    def take(self, body: Body, kind: type[R]) -> R:
+        """Keep what the API server answered.  Raises: BadResourceError.
+
+        The watch will tell nothing new of it, so those that care about it are woken here.
+        """
+        resource = decode(body, kind)
+        if self.cache.put(resource):
+            self._wake_others(resource)
+        return resource
+
+    def forget(self, key: Key) -> None:
+        """The resource is gone: nothing of it stays."""
+        before = self.cache.drop(key)
+        if before is not None:
+            self.raised.discard(before.metadata.uid)
+            if isinstance(before, WorkflowEvent) and before.spec.workflow_name is not None:
+                target = Key("Workflow", key.namespace, before.spec.workflow_name)
+                self.awaited.get(target, set()).discard(key)
+            owner = owner_of(before)
+            if owner is not None:
+                self.queue.add(owner)
+        self.runs.leave(key)
+        self.queue.cancel(key)
+        self.attempts.pop(key, None)
+        self.unanswered.discard(key)
+        self.progress_at.pop(key, None)
+
+    def note(self, key: Key, refusal: Refusal) -> None:
+        """Count a refusal; what got no answer is tried again as soon as the gateway is back."""
+        label = (refusal.reason,)
+        self.tally.refusals[label] = self.tally.refusals.get(label, 0) + 1
+        if refusal.unanswered:
+            self.unanswered.add(key)
+
+    def changed(self, resource: Resource) -> None:
+        """Look at a resource that has changed, and at those that care about it."""
+        self.queue.add(resource.key)
+        self._wake_others(resource)
+
+    def _wake_others(self, resource: Resource) -> None:
+        owner = owner_of(resource)
+        if owner is not None:
+            self.queue.add(owner)
+        for key in self.awaited.pop(resource.key, ()):
+            self.attempts.pop(key, None)
+            self.queue.add(key)
+
+    def gateway_back(self) -> None:
+        """Try again what the gateway did not answer."""
+        for key in self.unanswered:
+            self.attempts.pop(key, None)
+            self.queue.add(key)
+        self.unanswered.clear()
+
+    async def settle(self, resource: R, rest: Rest, kind: type[R]) -> R:
+        """Write the status, tell of it, and set the next look.
+
+        Raises: ConflictError, GoneError, and the errors of ``Cluster``.
+        """
+        now = self.clock()
+        if rest.wake_at is not None:
+            self.queue.add_after(resource.key, (rest.wake_at - now) / NANOS)
+        status = rest.status
+        if status is None or status == resource.status:
+            return resource
+        if isinstance(status, WorkflowStatus) and isinstance(resource.status, WorkflowStatus):
+            wait = self._progress_wait(resource.key, resource.status, status, now)
+            if wait > 0:
+                self.queue.add_after(resource.key, wait)
+                return resource
+        meta = resource.metadata
+        written = await self.cluster.patch_status(
+            resource.key, meta.resource_version, status_object(status)
+        )
+        self.tally.writes += 1
+        self.progress_at[resource.key] = now
+        self.announcer.announce(resource, *rest.announcements)
+        return self.take(written, kind)
+
+    async def set_finalizers(self, resource: R, step: SetFinalizers, kind: type[R]) -> R | None:
+        """Write the finalizers; None when the resource is gone with the last of them.
+
+        Raises: ConflictError, GoneError, and the errors of ``Cluster``.
+        """
+        meta = resource.metadata
+        written = await self.cluster.set_finalizers(
+            resource.key, meta.resource_version, step.finalizers
+        )
+        self.tally.writes += 1
+        self.announcer.announce(resource, *step.announcements)
+        if meta.deleted and not step.finalizers:
+            return None
+        return self.take(written, kind)
+
+    def _progress_wait(self, key: Key, old: WorkflowStatus, new: WorkflowStatus, now: int) -> float:
+        """Seconds until progress may be shown again; 0 when there is more than progress."""
+        if not only_progress(old, new):
+            return 0.0
+        last = self.progress_at.get(key)
+        return 0.0 if last is None else PROGRESS_EVERY - (now - last) / NANOS

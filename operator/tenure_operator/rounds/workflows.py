@@ -1,0 +1,97 @@
+"""One round of a Workflow: ask for the next step, do it, until there is nothing more to do."""
+
+from __future__ import annotations
+
+from tenure_operator.gateway import RefusedError
+from tenure_operator.reconcile.steps import (
+    Delete,
+    Look,
+    Rest,
+    SetFinalizers,
+    Start,
+    Steer,
+    Step,
+    Verb,
+)
+from tenure_operator.reconcile.workflow import Seen, next_step
+from tenure_operator.resources import Key, Workflow
+from tenure_operator.rounds.desk import MAX_STEPS, Desk
+from tenure_operator.runs import app_of
+
+
+async def workflow_round(desk: Desk, key: Key) -> None:
+    """Bring a Workflow and its run together.
+
+    Raises: ConflictError, GoneError, and the errors of ``Cluster``.
+    """
+    workflow = desk.cache.get(key, Workflow)
+    if workflow is None:
+        return
+    seen = _known(desk, workflow)
+    if seen is None:
+        return
+    refused = False
+    for _ in range(MAX_STEPS):
+        step = next_step(workflow, seen, now=desk.clock(), attempts=desk.attempts.get(key, 0))
+        match step:
+            case Rest():
+                settled = await desk.settle(workflow, step, Workflow)
+                if settled is workflow:
+                    break
+                workflow = settled  # the watch tells nothing new of what was written here
+            case SetFinalizers():
+                kept = await desk.set_finalizers(workflow, step, Workflow)
+                if kept is None:
+                    desk.forget(key)
+                    return
+                workflow = kept
+            case Delete():
+                await desk.cluster.delete(key, workflow.metadata.uid)
+                break
+            case _:
+                seen = await _call(desk, workflow, step, seen)
+                refused = refused or seen.refusal is not None
+    else:
+        desk.queue.add_after(key, 1.0)
+    if refused:
+        desk.attempts[key] = desk.attempts.get(key, 0) + 1
+    else:
+        desk.attempts.pop(key, None)
+
+
+async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
+    """Do a step at the gateway; what is known then."""
+    app, instance_id = app_of(workflow), workflow.instance_id
+    try:
+        match step:
+            case Look():
+                return Seen(known=True, instance=await desk.gateway.look(app, instance_id))
+            case Start():
+                return Seen(known=True, instance=await desk.gateway.start(app, step))
+            case Steer(verb):
+                instance = await desk.gateway.steer(app, instance_id, verb)
+                asked: frozenset[Verb] = frozenset((*seen.asked, verb))
+                return Seen(known=True, instance=instance, asked=asked)
+            case _:
+                message = f"no such step for a Workflow: {step}"
+                raise AssertionError(message)
+    except RefusedError as error:
+        desk.note(workflow.key, error.refusal)
+        return seen._replace(refusal=error.refusal)
+
+
+def _known(desk: Desk, workflow: Workflow) -> Seen | None:
+    """What is known of the run; None while the watch has yet to tell, which wakes the resource."""
+    if _ended(workflow):
+        desk.runs.leave(workflow.key)
+        return Seen()
+    desk.runs.follow(workflow)
+    started = workflow.status.instance_id is not None
+    if started and not workflow.metadata.deleted and desk.runs.catching_up(workflow):
+        return None
+    return desk.runs.seen(workflow)
+
+
+def _ended(workflow: Workflow) -> bool:
+    conditions = workflow.status.conditions
+    return any(one.type == "Finished" and one.status == "True" for one in conditions)

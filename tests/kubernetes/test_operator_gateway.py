@@ -1,0 +1,144 @@
+"""The operator of a whole cluster: several namespaces through one gateway, over HTTPS, by token.
+
+In scope: whose run is whose, the gateway's answer to a caller that it does not know, apps without a
+worker.  Real etcd, sidecars, gateway and API server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.engine import EngineProcess
+from support.etcd import Cluster
+from support.gated import Files
+from support.gateway import GatewayProcess
+from support.kube.controlplane import ControlPlane
+from support.kube.objects import event, workflow
+from support.kube.operating import ACCOUNT, app_process, rules, until
+from support.kube.operator_process import operator_process
+
+APP = Path(__file__).parent / "apps" / "orders.py"
+TOKEN = "operator-0123456789abcdef"
+
+
+@dataclass
+class Shop:
+    """Two namespaces, each with an app ``orders``; ``token`` is the operator's file."""
+
+    control_plane: ControlPlane
+    namespaces: tuple[str, str]
+    sidecars: dict[str, EngineProcess]
+    token: Path
+
+    def apply(self, namespace: str, *objects: dict[str, Any]) -> None:
+        self.control_plane.kubectl.using("-n", namespace).apply(*objects)
+
+    def status(self, namespace: str, name: str) -> dict[str, Any]:
+        found = self.control_plane.kubectl.using("-n", namespace).get("workflow", name)
+        return dict(found.get("status", {}))
+
+    def reaches(self, namespace: str, name: str, phase: str) -> dict[str, Any]:
+        def there() -> bool:
+            return bool(self.status(namespace, name).get("phase") == phase)
+
+        until(f"{name} {phase}", there)
+        return self.status(namespace, name)
+
+
+@pytest.fixture(scope="module")
+def shop(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("gateway")
+    home, *names = (f"{name}-{secrets.token_hex(3)}" for name in ("tenure", "shop", "bank"))
+    files = Files(folder / "files")
+    files.write_access({"operator": {"tokens": [TOKEN]}})
+    token = folder / "token"
+    token.write_text(TOKEN)
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(folder / "etcd"))
+        store = f"etcd://127.0.0.1:{cluster.members[0].client_port}/cluster?lease=2"
+        sidecars: dict[str, EngineProcess] = {}
+        for name in (home, *names):
+            installed.kubectl("create", "namespace", name)
+            stack.callback(installed.kubectl, "delete", "namespace", name, "--wait=false")
+        for name in names:
+            (folder / name).mkdir()
+            sidecar = EngineProcess(
+                folder / name,
+                role="sidecar",
+                app_id="orders",
+                store=store,
+                args=[f"--namespace={name}"],
+            )
+            stack.callback(sidecar.close)
+            sidecar.start()
+            app = app_process(APP, sidecar, folder / name)
+            stack.callback(app.kill)
+            sidecars[name] = sidecar
+        callers = (f"--tls-cert={files.cert}", f"--tls-key={files.key}")
+        access = f"--access-file={files.access}"
+        gateway = GatewayProcess(folder, store, args=(*callers, access), scheme="https")
+        stack.callback(gateway.close)
+        gateway.start()
+        installed.kubectl.apply(*rules(home))
+        operator = operator_process(
+            folder,
+            kubeconfig=installed.account_kubeconfig(home, ACCOUNT),
+            gateway=f"{gateway.url}/v1alpha1/namespaces/{{namespace}}",
+            lease=home,
+            gateway_token_file=str(token),
+            gateway_ca=str(files.ca),
+        )
+        stack.callback(operator.stop)
+        operator.ready()
+        yield Shop(installed, (names[0], names[1]), sidecars, token)
+
+
+def test_the_same_names_in_two_namespaces_are_two_runs(shop: Shop) -> None:
+    for namespace in shop.namespaces:
+        given = {"workflow": "echo", "instanceID": "same", "input": namespace}
+        shop.apply(namespace, workflow("same", **given))
+    for namespace in shop.namespaces:
+        assert shop.reaches(namespace, "same", "Completed")["output"] == namespace
+
+
+def test_an_event_reaches_the_run_of_its_namespace_only(shop: Shop) -> None:
+    ours, theirs = shop.namespaces
+    for namespace in shop.namespaces:
+        shop.apply(namespace, workflow("waits", workflow="approval", instanceID="waits"))
+        shop.reaches(namespace, "waits", "Running")
+    shop.apply(ours, event("approve", workflowName="waits", data=1))
+    assert shop.reaches(ours, "waits", "Completed")["output"] == {"approved": 1}
+    assert shop.status(theirs, "waits")["phase"] == "Running"
+
+
+def test_a_token_that_the_gateway_does_not_know_is_told_and_a_new_one_is_taken(
+    shop: Shop,
+) -> None:
+    namespace = shop.namespaces[0]
+    shop.token.write_text("nobody-0123456789abcdef")
+    shop.apply(namespace, workflow("stranger", workflow="echo"))
+    status = shop.reaches(namespace, "stranger", "Pending")
+    assert status["reason"] == "GatewayRefused"
+    assert "401" in status["message"]
+    shop.token.write_text(TOKEN)
+    shop.apply(namespace, workflow("known", workflow="echo"))
+    shop.reaches(namespace, "known", "Completed")
+    words = ("annotate", "workflow", "stranger", "look=again")
+    shop.control_plane.kubectl.using("-n", namespace)(*words)
+    shop.reaches(namespace, "stranger", "Completed")
+
+
+def test_a_run_whose_app_is_away_can_be_ended(shop: Shop) -> None:
+    namespace = shop.namespaces[1]
+    shop.apply(namespace, workflow("left", workflow="later", deletionPolicy="Purge"))
+    shop.reaches(namespace, "left", "Running")
+    assert shop.sidecars[namespace].stop() == 0
+    kubectl = shop.control_plane.kubectl.using("-n", namespace)
+    kubectl("delete", "workflow", "left", "--timeout=60s")

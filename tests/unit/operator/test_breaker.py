@@ -1,0 +1,51 @@
+"""The breaker: open from the first failure to the first answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tenure_operator.breaker import Breaker
+
+
+async def test_it_asks_until_it_is_answered_and_says_so_once() -> None:
+    answers = iter([False, False, True])
+    told = asyncio.Event()
+    calls: list[int] = []
+
+    async def probe() -> bool:
+        return next(answers)
+
+    def back() -> None:
+        calls.append(1)
+        told.set()
+
+    breaker = Breaker(probe, first=0.0, last=0.0)
+    breaker.listeners.append(back)
+    breaker.trip("no answer")
+    breaker.trip("still none")
+    assert breaker.open
+    assert breaker.trips == 1
+    await told.wait()
+    assert not breaker.open
+    assert calls == [1]
+
+
+async def test_an_answer_to_anything_closes_it() -> None:
+    async def probe() -> bool:
+        raise AssertionError("nobody has to ask")
+
+    breaker, calls = Breaker(probe, first=3600.0), []
+    breaker.listeners.append(lambda: calls.append(1))
+    breaker.closed()
+    assert calls == [], "it was not open"
+    breaker.trip("no answer")
+    breaker.closed()
+    assert not breaker.open
+    assert calls == [1]
+
+
+async def test_a_closed_operator_asks_no_more() -> None:
+    breaker = Breaker(lambda: asyncio.sleep(0, result=False), first=0.0)
+    breaker.trip("no answer")
+    breaker.close()
+    assert not breaker.open
