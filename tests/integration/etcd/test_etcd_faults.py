@@ -20,6 +20,8 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.etcd import EtcdClient, Get, KeyValue, Put, absent, prefix_end
 
+LARGE = b"x" * 4096
+
 
 async def test_nobody_listens(prefix: bytes) -> None:
     client = EtcdClient(["http://127.0.0.1:1"], clock=monotonic, connect_timeout=0.2)
@@ -71,9 +73,11 @@ async def test_a_connection_that_breaks_under_way_leaves_a_write_unknown(
 ) -> None:
     await far.get(prefix)
     proxy.cut((way,))
-    taken = proxy.ways[way].taken
-    write = asyncio.create_task(far.put(prefix, b"1"))
-    await proxy.until(lambda: proxy.ways[way].taken > taken + 20)
+    taken = proxy.ways[TO].taken
+    write = asyncio.create_task(far.put(prefix, LARGE))
+    await proxy.until(lambda: proxy.ways[TO].taken > taken + len(LARGE))  # no ping is as large
+    if way == FROM:
+        await written(client, prefix)
     proxy.reset()
     with pytest.raises(EtcdOutcomeUnknownError):
         await write
@@ -109,18 +113,23 @@ async def test_calls_work_again_when_the_network_does(
 
 
 async def test_a_cancelled_call_is_given_up_at_once(
-    proxy: FaultProxy, far: EtcdClient, prefix: bytes
+    client: EtcdClient, proxy: FaultProxy, far: EtcdClient, prefix: bytes
 ) -> None:
     await far.get(prefix)
     proxy.cut((FROM,))
-    taken = proxy.ways[FROM].taken
     write = asyncio.create_task(far.put(prefix, b""))
-    await proxy.until(lambda: proxy.ways[FROM].taken > taken)
+    await written(client, prefix)
     write.cancel()
     with pytest.raises(asyncio.CancelledError):
         await write
     proxy.resume()
     assert await far.get(prefix) is not None
+
+
+async def written(client: EtcdClient, key: bytes) -> None:
+    """Wait until the server has ``key``; the test's own time-out ends it."""
+    while await client.get(key) is None:
+        await asyncio.sleep(0.001)
 
 
 async def readable(client: EtcdClient, key: bytes) -> KeyValue | None:
