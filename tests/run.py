@@ -102,6 +102,9 @@ JAVA = Need("java", "a JDK", 17, ("-version",), r'version "(\d+)')
 JAVAC = Need("javac", "a JDK (a JRE has no compiler)")
 MAVEN = Need("mvn", "Apache Maven", 3, ("--version",), r"Maven (\d+)")
 
+# Tests that share nothing run side by side; more than four at a time wait for the disk.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses=4")
+
 LAYERS = (
     Layer(
         "lint",
@@ -123,12 +126,15 @@ LAYERS = (
         "unit",
         "each module on its own; the engine covered to the percentage that is promised",
         (
-            Suite("unit tests", ("tests/unit", "--cov=tenure_sidecar.engine", "--cov-report=")),
+            Suite(
+                "unit tests",
+                ("tests/unit", *SIDE_BY_SIDE, "--cov=tenure_sidecar.engine", "--cov-report="),
+            ),
             Suite(
                 "property tests",
                 ("tests/property", "--cov=tenure_sidecar.engine", "--cov-report=", "--cov-append"),
             ),
-            Suite("simulations", ("tests/sim",)),
+            Suite("simulations", ("tests/sim", *SIDE_BY_SIDE)),
             Check(
                 "coverage of the engine",
                 ("coverage", "report", f"--fail-under={SMALLEST_ENGINE_COVERAGE}"),
@@ -140,7 +146,7 @@ LAYERS = (
         "stores on real files and etcd servers, listeners on real sockets, the engine as a process",
         (
             Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
-            Suite("integration tests", ("tests/integration",)),
+            Suite("integration tests", ("tests/integration", *SIDE_BY_SIDE)),
         ),
         limit=2700,
     ),
