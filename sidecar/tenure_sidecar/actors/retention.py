@@ -5,6 +5,9 @@ ended it (``engine/retention.py``).  This actor reads those that are due, soones
 a time, and deletes the instances with everything that they have.  The delete names the generation
 that the reminder was set for: an id that was used again, or an instance that was rewound, is safe.
 
+What is due and cannot be deleted (that would be a fault of ours, or of the data) is told once, left
+alone, and holds up nothing behind it.
+
 A backlog (the engine was off for a week) is worked off at ``rate`` instances a second and no faster,
 in writes that take the company of others and are never urgent.
 """
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.store.port import Result, Store
 
 BATCH = 100  # instances read and deleted at a time
+_STUCK_MAX = 10_000  # reminders passed over; beyond so many, those behind them wait
 _SLEEP = 60.0  # seconds: the longest sleep, for what other processes ended and clocks set forward
 _RETRY = 1.0  # seconds after a failure
 _TERMINAL = frozenset(s for s in Status if s.terminal)
@@ -63,6 +67,7 @@ class RetentionActor:
         self._rate = rate
         self._next = 0  # ns: when the actor looks again
         self._sooner = asyncio.Event()
+        self._stuck: set[Timer] = set()  # due, and not to be deleted
         self.deleted = 0  # since start
 
     def expect(self, due: int) -> None:
@@ -77,7 +82,7 @@ class RetentionActor:
             try:
                 found, deleted = await self.sweep()
                 if found:
-                    # What is due and cannot be deleted must not be tried in a tight loop.
+                    # What cannot be deleted must not be tried in a tight loop.
                     await asyncio.sleep(found / self._rate if deleted else _RETRY)
                     continue
                 self._sooner.clear()
@@ -97,12 +102,17 @@ class RetentionActor:
         """When the next reminder is due, but in a minute at the latest."""
         latest = self._clock() + int(_SLEEP * NANOS)
         self._next = latest  # an instance that ends during the read counts
-        first = await self._store.expired(self._partitions(), until=NEVER, limit=1)
-        return min(self._next, first[0].due if first else latest)
+        limit = 1 + len(self._stuck)
+        found = await self._store.expired(self._partitions(), until=NEVER, limit=limit)
+        first = next((timer for timer in found if timer not in self._stuck), None)
+        return min(self._next, first.due if first else latest)
 
     async def sweep(self) -> tuple[int, int]:
         """One batch: how many were due, and how many of them were deleted.  Raises: TenureError."""
-        due = await self._store.expired(self._partitions(), until=self._clock(), limit=BATCH)
+        limit = BATCH + len(self._stuck)
+        found = await self._store.expired(self._partitions(), until=self._clock(), limit=limit)
+        self._stuck.intersection_update(found)
+        due = [timer for timer in found if timer not in self._stuck][:BATCH]
         outcomes = await asyncio.gather(*map(self._delete, due), return_exceptions=True)
         deleted = 0
         for timer, outcome in zip(due, outcomes, strict=True):
@@ -113,6 +123,8 @@ class RetentionActor:
                 self._purged(timer.instance_id)
             elif outcome is Delivery.REFUSED:
                 _log.warning("an expired instance was not deleted", instance=timer.instance_id)
+                if len(self._stuck) < _STUCK_MAX:
+                    self._stuck.add(timer)
         self.deleted += deleted
         return len(due), deleted
 
