@@ -6,8 +6,18 @@ have fails the test, and so does one that the list has and nobody gets any more.
 
 from __future__ import annotations
 
-from support.helm import Json, named, pods
+import base64
+import tomllib
+from urllib.parse import urlsplit
+
+import yaml
+from cryptography import x509
+
+from support.helm import CHART, Json, named, pods
 from support.pod_security import violations
+from tenure_sidecar.http import access
+
+ROOT = CHART.parents[1]
 
 # Who, where, on what, which of them, may do what.
 Right = tuple[str, str, str, str, str]
@@ -16,6 +26,25 @@ ALLOWED: set[Right] = {
      "tenure-injector", "get patch"),
     ("injector", "cluster", "/events", "*", "create"),
     ("injector", "release", "/secrets", "tenure-injector-certificates", "get update"),
+    ("operator", "cluster", "tenure.dev/workflows", "*", "get list watch"),
+    ("operator", "cluster", "tenure.dev/workflowschedules", "*", "get list watch"),
+    ("operator", "cluster", "tenure.dev/workflowevents", "*", "get list watch"),
+    ("operator", "cluster", "tenure.dev/workflows/status", "*", "patch"),
+    ("operator", "cluster", "tenure.dev/workflowschedules/status", "*", "patch"),
+    ("operator", "cluster", "tenure.dev/workflowevents/status", "*", "patch"),
+    ("operator", "cluster", "tenure.dev/workflows", "*", "create delete patch"),
+    ("operator", "cluster", "tenure.dev/workflowevents", "*", "delete"),
+    ("operator", "cluster", "/events", "*", "create"),
+    ("operator", "release", "coordination.k8s.io/leases", "*", "create"),
+    ("operator", "release", "coordination.k8s.io/leases", "tenure-operator", "get update"),
+    *(
+        ("view", "cluster", f"tenure.dev/{one}", "*", "get list watch")
+        for one in ("workflows", "workflowschedules", "workflowevents")
+    ),
+    *(
+        ("edit", "cluster", f"tenure.dev/{one}", "*", "create delete deletecollection patch update")
+        for one in ("workflows", "workflowschedules", "workflowevents")
+    ),
 }  # fmt: skip
 
 
@@ -47,6 +76,41 @@ def test_no_example_gives_more(objects: list[Json]) -> None:
         for who, where, what, names, verbs in rights(objects)
     }
     assert renamed <= ALLOWED
+
+
+def test_the_operators_rights_are_those_that_it_is_tested_with(
+    rendered: dict[str, list[Json]],
+) -> None:
+    own = yaml.safe_load_all((ROOT / "operator" / "rbac.yaml").read_text(encoding="utf-8"))
+    given = {right for right in rights(rendered["default"]) if right[0] == "operator"}
+    assert rights([one for one in own if one]) == given
+
+
+def test_an_operator_of_some_namespaces_has_rights_in_these_alone(
+    rendered: dict[str, list[Json]],
+) -> None:
+    name = "tenure-flows-operator"
+    bound = [
+        (one["kind"], one["metadata"].get("namespace"), one["roleRef"]["kind"])
+        for one in rendered["everything"]
+        if one["kind"].endswith("RoleBinding") and one["metadata"]["name"] == name
+    ]
+    assert sorted(bound) == [
+        ("RoleBinding", "bank", "ClusterRole"),
+        ("RoleBinding", "shop", "ClusterRole"),
+        ("RoleBinding", "tenure-system", "Role"),
+    ]
+    named(rendered["default"], "ClusterRoleBinding", "tenure-operator")
+
+
+def test_the_gateway_has_no_rights_and_no_token(rendered: dict[str, list[Json]]) -> None:
+    pod = dict(pods(rendered["default"]))["Deployment/tenure-gateway"]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    subjects = [
+        subject["name"] for one in rendered["default"] for subject in one.get("subjects", ())
+    ]
+    assert "tenure-operator" in subjects
+    assert pod["spec"]["serviceAccountName"] not in subjects
 
 
 def test_nothing_is_a_wildcard_and_no_secret_is_for_all(objects: list[Json]) -> None:
@@ -81,13 +145,61 @@ def test_pods_have_an_account_of_their_own(objects: list[Json]) -> None:
         assert spec["enableServiceLinks"] is False, "variables of Services are nobody's settings"
 
 
-def test_only_reviews_and_health_reach_the_injector(rendered: dict[str, list[Json]]) -> None:
-    policy = named(rendered["ha"], "NetworkPolicy", "tenure-injector")["spec"]
-    (rule,) = policy["ingress"]
-    assert {port["port"] for port in rule["ports"]} == {"reviews", "health"}
-    (_, pod), = pods(rendered["ha"])  # fmt: skip
-    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+def test_only_what_is_served_is_reached(rendered: dict[str, list[Json]]) -> None:
+    wanted = {
+        "injector": {"reviews", "health"},
+        "gateway": {"https", "health"},
+        "operator": {"health"},
+    }
+    made = dict(pods(rendered["ha"]))
+    for role, ports in wanted.items():
+        policy = named(rendered["ha"], "NetworkPolicy", f"tenure-{role}")["spec"]
+        (rule,) = policy["ingress"]
+        assert {port["port"] for port in rule["ports"]} == ports
+        pod = made[f"Deployment/tenure-{role}"]
+        assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        (container,) = pod["spec"]["containers"]
+        assert {port["name"] for port in container["ports"]} == ports
     assert not [one for one in rendered["default"] if one["kind"] == "NetworkPolicy"]
+
+
+def test_the_gateways_certificate_is_for_its_service(rendered: dict[str, list[Json]]) -> None:
+    data = named(rendered["default"], "Secret", "tenure-gateway-tls")["data"]
+    assert set(data) == {"ca.crt", "tls.crt", "tls.key"}
+    made = {name: base64.b64decode(text) for name, text in data.items()}
+    leaf = x509.load_pem_x509_certificate(made["tls.crt"])
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(made["ca.crt"]))
+    assert leaf.subject != leaf.issuer, "OpenSSL takes such a certificate for its own authority"
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    variables = dict(pods(rendered["default"]))["Deployment/tenure-operator"]
+    (container,) = variables["spec"]["containers"]
+    url = next(one["value"] for one in container["env"] if one["name"] == "TENURE_GATEWAY")
+    assert urlsplit(url).hostname in names.get_values_for_type(x509.DNSName)
+
+
+def test_the_gateways_callers(rendered: dict[str, list[Json]]) -> None:
+    def callers(example: str, name: str) -> tuple[str, Json]:
+        data = named(rendered[example], "Secret", f"{name}-access")["data"]
+        text = base64.b64decode(data["access.toml"]).decode()
+        access.parse(text, file="access.toml")
+        return base64.b64decode(data["token"]).decode(), tomllib.loads(text)["callers"]
+
+    token, alone = callers("default", "tenure-gateway")
+    assert len(token) == 48
+    assert alone == {"operator": {"tokens": [token]}}
+    token, more = callers("everything", "tenure-flows-gateway")
+    assert more == {
+        "operator": {"tokens": [token]},
+        "dashboard": {
+            "tokens": ["dashboard-0123456789"],
+            "namespaces": ["shop"],
+            "read-only": True,
+        },
+    }
+    secrets = [
+        one["metadata"]["name"] for one in rendered["cert-manager"] if one["kind"] == "Secret"
+    ]
+    assert secrets == [], "all of them are another program's"
 
 
 # --- the webhook ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from tenure_common import settings
 from tenure_injector import runtime
 from tenure_injector.config import Config as InjectorConfig
 from tenure_injector.meters import Meters
+from tenure_operator.config import Config as OperatorConfig
+from tenure_sidecar.config import GatewayConfig
 from tenure_sidecar.etcd import Tls
 from tenure_sidecar.store.etcd.address import parse as parse_address
 
@@ -24,6 +27,11 @@ ROOT = CHART.parents[1]
 VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA: Json = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 README = CHART / "README.md"
+CONFIGS: dict[str, type[Any]] = {
+    "gateway": GatewayConfig,
+    "injector": InjectorConfig,
+    "operator": OperatorConfig,
+}
 OPEN = {"nodeSelector", "affinity", "annotations", "labels", "commonLabels", "resources"}
 
 
@@ -131,6 +139,13 @@ def test_readme_has_them_all() -> None:
         "injector.resources.limits.cpu=",
         "sidecar.resources.limit={}",
         "externalEtcd.endpoints={https://etcd:2379}",
+        "gateway.replicas=0",
+        "gateway.tlsSecret=No",
+        "gateway.callers.me.token=abc",
+        "gateway.callers.me.tokens={short}",
+        "operator.replicas=9",
+        "operator.namespaces={Shop}",
+        "crds.keep=maybe",
         "unheard=1",
     ],
 )
@@ -149,6 +164,11 @@ def test_missing_value_is_named(name: str, helm: Helm) -> None:
         helm.template(*example("default"), "--set", f"{name}=null")
 
 
+def test_an_operator_without_a_gateway_is_refused(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=re.escape("set gateway.enabled")):
+        helm.template(*example("default"), "--set", "gateway.enabled=false")
+
+
 # --- the settings of our processes ----------------------------------------------------------------
 
 
@@ -163,9 +183,12 @@ def test_our_commands_exist_and_take_what_they_get(objects: list[Json]) -> None:
     for name, pod in pods(objects):
         argv, env = command_of(pod)
         assert argv[0] in PROCESSES, name
-        line = settings.parse(argv[1:], settings.settings_of(InjectorConfig))
-        assert set(env) <= {one.variable for one in settings.settings_of(InjectorConfig)}, name
-        runtime.check(settings.resolve(InjectorConfig, flags=line.flags, env=env))
+        taken = settings.settings_of(CONFIGS[argv[0]])
+        line = settings.parse(argv[1:], taken)
+        assert set(env) <= {one.variable for one in taken}, name
+        made = settings.resolve(CONFIGS[argv[0]], flags=line.flags, env=env)
+        if isinstance(made, InjectorConfig):
+            runtime.check(made)
 
 
 def injector_of(objects: list[Json], name: str = "tenure-injector") -> InjectorConfig:
@@ -212,10 +235,15 @@ def test_injector_with_a_certificate_of_another_program(rendered: dict[str, list
 def test_alerts_are_about_metrics_that_exist(rendered: dict[str, list[Json]]) -> None:
     rule = named(rendered["ha"], "PrometheusRule", "tenure")
     metrics = Meters().metrics.render().decode()
+    others = [
+        (ROOT / "sidecar/tenure_sidecar/gateway.py").read_text(encoding="utf-8"),
+        (ROOT / "operator/tenure_operator/meters.py").read_text(encoding="utf-8"),
+    ]
     for group in rule["spec"]["groups"]:
         for alert in group["rules"]:
             for name in re.findall(r"tenure_\w+", alert["expr"]):
-                assert f"# TYPE {name.removesuffix('_total')}" in metrics, name
+                known = f"# TYPE {name.removesuffix('_total')}" in metrics
+                assert known or any(f'"{name}"' in text for text in others), name
             for code in re.findall(r"TN\d{4}", alert["annotations"]["description"]):
                 assert (ROOT / "docs" / "errors" / f"{code}.md").exists()
 
@@ -239,3 +267,6 @@ def test_notes_tell_the_next_command(helm: Helm) -> None:
     )  # fmt: skip
     notes = text.split("NOTES:")[1]
     assert '{"tenure.dev/inject":"true"}' in notes
+    (workflow,) = re.findall(r"<<END\n(.*?)    END", notes, re.DOTALL)
+    made = yaml.safe_load(dedent(workflow))
+    assert (made["apiVersion"], made["kind"]) == ("tenure.dev/v1alpha1", "Workflow")

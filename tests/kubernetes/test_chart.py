@@ -18,10 +18,15 @@ from support.helm import CHART, EXAMPLES, Helm, example
 from support.injector import READY_WITHIN, Injector
 from support.kube.controlplane import ControlPlane
 from support.kube.kubectl import Kubectl
+from support.kube.objects import workflow
+from support.kube.operating import until
 
 WEBHOOK = "mutatingwebhookconfiguration"
 # The Prometheus operator's definitions are not in the test's cluster.
 WITHOUT_FOREIGN = ("--set", "monitoring.enabled=false,monitoring.rules.enabled=false")
+# They are the whole cluster's, so one release at a time can have them.
+WITHOUT_DEFINITIONS = ("--set", "crds.enabled=false")
+DEFINITIONS = "customresourcedefinition,validatingadmissionpolicy,validatingadmissionpolicybinding"
 
 
 class Release:
@@ -44,6 +49,11 @@ class Release:
     def install(self, *words: str | Path) -> None:
         """Install the chart."""
         self.helm("install", CHART, *words)
+
+    def left(self, kind: str) -> list[str]:
+        """Names of the release's objects of a kind, in the namespace or the whole cluster."""
+        label = f"app.kubernetes.io/instance={self.name}"
+        return self.kubectl("get", kind, "-l", label, "-o", "name").split()
 
     def close(self) -> None:
         """Take it away, whatever the test left of it."""
@@ -70,29 +80,36 @@ def pods_of(kubectl: Kubectl, count: int) -> list[Any]:
 def test_every_example_can_be_installed(name: str, release: Release) -> None:
     high = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1}
     release.kubectl.apply({**high, "metadata": {"name": "high"}})
-    release.install(*example(name), *WITHOUT_FOREIGN)
-    (deployment,) = release.kubectl.items("deployment")
-    pods_of(release.kubectl, deployment["spec"]["replicas"])
+    for namespace in ("bank", "shop"):
+        release.kubectl.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        )
+    release.install(*example(name), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
+    deployments = release.kubectl.items("deployment")
+    pods_of(release.kubectl, sum(one["spec"]["replicas"] for one in deployments))
 
 
-def test_what_the_injector_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
+def test_what_was_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
     release: Release, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     kubectl = release.kubectl
-    release.install(*example("default"))
+    release.install(*example("default"), *WITHOUT_DEFINITIONS)
     injector = Injector(control_plane, kubectl.get("deployment", release.injector), tmp_path)
     injector.start()
     injector.stop()
 
-    def made() -> tuple[Any, list[str]]:
-        secret = kubectl.get("secret", f"{release.injector}-certificates")
+    def made() -> list[Any]:
         webhooks = kubectl.get(WEBHOOK, release.injector)["webhooks"]
-        return secret["data"], [one["clientConfig"]["caBundle"] for one in webhooks]
+        secrets = ("injector-certificates", "gateway-tls", "gateway-access")
+        return [
+            *(kubectl.get("secret", f"{release.name}-{one}")["data"] for one in secrets),
+            *(one["clientConfig"]["caBundle"] for one in webhooks),
+        ]
 
     before = made()
-    assert before[0]
-    assert len(before[1]) == 2
-    release.helm("upgrade", CHART, *example("ha"), *WITHOUT_FOREIGN)
+    assert len(before) == 5
+    assert all(before)
+    release.helm("upgrade", CHART, *example("ha"), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
     assert kubectl.get("deployment", release.injector)["spec"]["replicas"] == 3
     assert made() == before
     release.helm("rollback", "1")
@@ -100,7 +117,36 @@ def test_what_the_injector_made_outlives_upgrade_and_rollback_and_goes_with_the_
     assert made() == before
     release.helm("uninstall")
     for kind in ("secret", "deployment", "service", WEBHOOK, "clusterrole", "clusterrolebinding"):
-        left = kubectl(
-            "get", kind, "-l", f"app.kubernetes.io/instance={release.name}", "-o", "name"
-        )
-        assert left.strip() == "", kind
+        assert release.left(kind) == [], kind
+
+
+def test_resource_definitions_outlive_the_release(
+    installed: ControlPlane, release: Release
+) -> None:
+    # Those of `installed` become the release's, and are in use again when it is gone.
+    release.install(*example("default"), "--take-ownership", "--server-side=false")
+    before = release.left(DEFINITIONS)
+    assert "customresourcedefinition.apiextensions.k8s.io/workflows.tenure.dev" in before
+    release.kubectl.apply(workflow("kept", workflow="w"))
+    release.helm("uninstall")
+    assert release.left(DEFINITIONS) == before
+    assert release.kubectl.get("workflow", "kept")["spec"]["workflow"] == "w"
+
+
+def test_whoever_may_view_or_edit_a_namespace_may_do_so_with_workflows(
+    installed: ControlPlane, release: Release
+) -> None:
+    release.install(*example("default"), *WITHOUT_DEFINITIONS)
+    for role in ("view", "edit"):
+        release.kubectl("create", "serviceaccount", role)
+        account = f"--serviceaccount={release.name}:{role}"
+        release.kubectl("create", "rolebinding", role, f"--clusterrole={role}", account)
+
+    def may(role: str, verb: str) -> bool:
+        user = f"system:serviceaccount:{release.name}:{role}"
+        words = ("auth", "can-i", verb, "workflows.tenure.dev", f"--as={user}")
+        return release.kubectl.run(*words).stdout.strip() == "yes"
+
+    until("the roles to be added up", lambda: may("view", "list") and may("edit", "create"))
+    assert not may("view", "create")
+    assert may("edit", "list")

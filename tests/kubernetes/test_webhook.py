@@ -29,7 +29,7 @@ def injector(
     control_plane: ControlPlane, helm: Helm, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Injector]:
     home = f"tenure-{secrets.token_hex(3)}"
-    objects = helm.template(*example("default"), release=home, namespace=home)
+    objects = helm.template(*example("injector"), release=home, namespace=home)
     (deployment,) = of_kind(objects, "Deployment")
     injector = Injector(control_plane, deployment, tmp_path_factory.mktemp("injector"))
     reached_by_url(objects, injector.url)

@@ -21,6 +21,7 @@ from support.kube import images
 from support.kube.certificates import Pair
 from support.kube.fixtures import Cluster
 from support.kube.kubectl import Kubectl, KubectlError
+from support.kube.objects import API
 
 SYSTEM, DATA, APP = "tenure-system", "data", "shop"
 ETCD = f"etcd.{DATA}.svc"
@@ -36,9 +37,37 @@ SAFE = {
 class Shop:
     """The app in its namespace, and the engine beside it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, helm: Helm) -> None:
+        self._helm = helm
         self.node = cluster.node
         self.kubectl: Kubectl = cluster.plane.kubectl.using("-n", APP)
+
+    def release(self, verb: str, *values: str) -> None:
+        """Install or upgrade the chart, and wait until its pods are ready."""
+        repository, _, tag = images.TENURE.rpartition(":")
+        given = (
+            f"image.repository={repository},image.tag={tag}",
+            f"externalEtcd.endpoints={{{ETCD}:2379}}",
+            *values,
+        )
+        self._helm(
+            *(verb, "tenure", CHART, "--namespace", SYSTEM, "--wait", "--timeout=120s"),
+            *(word for one in given for word in ("--set", one)),
+        )
+
+    def apply(self, name: str, workflow: str, given: object) -> None:
+        """A Workflow resource."""
+        spec = {"appID": "shop", "workflow": workflow, "input": given}
+        meta = {"name": name, "namespace": APP}
+        self.kubectl.apply({"apiVersion": API, "kind": "Workflow", "metadata": meta, "spec": spec})
+
+    def phase(self, name: str) -> str:
+        return str(self.kubectl.get("workflow", name).get("status", {}).get("phase", ""))
+
+    def completed(self, name: str) -> Any:
+        """The output of a Workflow resource that must complete."""
+        self.until(lambda: self.phase(name) == "Completed")
+        return self.kubectl.get("workflow", name)["status"]["output"]
 
     def pods(self, app: str = "shop") -> list[dict[str, Any]]:
         """Pods of the app that are not on their way out."""
@@ -94,7 +123,11 @@ class Shop:
             for words in (
                 ("get", "pods", "-o", "wide"),
                 ("get", "events"),
+                ("get", "workflows", "-o", "wide"),
                 ("logs", "-l", "app=shop", "-c", "tenure", "--tail=20", "--prefix"),
+                ("-n", SYSTEM, "get", "pods"),
+                ("-n", SYSTEM, "logs", "deployment/tenure-operator", "--tail=20"),
+                ("-n", SYSTEM, "logs", "deployment/tenure-gateway", "--tail=20"),
             )
         )
 
@@ -108,22 +141,18 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Chart, etcd and app, installed as a user does it."""
     kubectl = cluster.plane.kubectl
-    for name in (DATA, APP):
+    for name in (DATA, APP, SYSTEM):
         kubectl("create", "namespace", name)
-    kubectl("label", "namespace", APP, "pod-security.kubernetes.io/enforce=restricted")
+    for name in (APP, SYSTEM):
+        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     issue = cluster.plane.certificates.issue
     kubectl.apply(*etcd(cluster, issue("etcd-of-tenure", ETCD, f"{ETCD}.cluster.local")))
     kubectl.apply(secret("tenure-store", APP, cluster, issue("shop")))
+    kubectl.apply(secret("tenure-store", SYSTEM, cluster, issue("gateway")))
     kubectl("-n", DATA, "rollout", "status", "deployment/etcd", "--timeout=90s")
-    helm = Helm(tmp_path_factory.mktemp("helm"), kubeconfig=cluster.plane.admin)
-    repository, _, tag = images.TENURE.rpartition(":")
-    helm(
-        *("install", "tenure", CHART, "--namespace", SYSTEM, "--create-namespace"),
-        *("--wait", "--timeout=120s", "--set", f"image.repository={repository},image.tag={tag}"),
-        *("--set", f"externalEtcd.endpoints={{{ETCD}:2379}}"),
-    )
+    shop = Shop(cluster, Helm(tmp_path_factory.mktemp("helm"), kubeconfig=cluster.plane.admin))
+    shop.release("install")
     kubectl.apply(deployment())
-    shop = Shop(cluster)
     shop.ready()
     return shop
 
@@ -323,3 +352,38 @@ def test_a_pod_that_asks_for_nothing_gets_nothing(shop: Shop) -> None:
     made = json.loads(shop.kubectl("get", "pod", "plain", "-o", "json"))
     assert "initContainers" not in made["spec"]
     shop.kubectl("delete", "pod", "plain", "--wait=false")
+
+
+def test_a_resource_runs_a_workflow(shop: Shop) -> None:
+    shop.apply("described", "order", 3)
+    assert shop.completed("described") == 3
+    shop.kubectl("wait", "--for=condition=Completed", "workflow/described", "--timeout=1s")
+    line = shop.kubectl("get", "workflows", "described", "--no-headers")
+    assert line.split()[:4] == ["described", "Completed", "shop", "order"]
+
+
+def test_a_resource_is_started_and_ended_while_no_pod_of_the_app_runs(shop: Shop) -> None:
+    shop.kubectl("scale", "deployment/shop", "--replicas=0")
+    shop.kubectl("wait", "--for=delete", "pods", "-l", "app=shop", "--timeout=90s")
+    shop.apply("early", "order", 3)
+    shop.apply("unwanted", "approval", None)
+    shop.until(lambda: "instanceID" in shop.kubectl.get("workflow", "unwanted").get("status", {}))
+    shop.kubectl(
+        "patch", "workflow", "unwanted", "--type=merge", "-p", '{"spec":{"terminate":true}}'
+    )
+    shop.until(lambda: shop.phase("unwanted") == "Terminated")
+    assert shop.phase("early") != "Completed"
+    shop.kubectl("scale", "deployment/shop", "--replicas=1")
+    shop.ready()
+    assert shop.completed("early") == 3
+
+
+def test_an_upgrade_of_the_chart_under_load(shop: Shop) -> None:
+    shop.ready()
+    names = [f"upgraded-{number}" for number in range(6)]
+    for name in names:
+        shop.apply(name, "order", 60)
+    shop.until(lambda: all(shop.phase(name) == "Running" for name in names))
+    shop.release("upgrade", "log.level=debug")  # every pod of the chart is made anew
+    shop.apply("after", "order", 1)
+    assert [shop.completed(name) for name in (*names, "after")] == [*[60] * len(names), 1]
