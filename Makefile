@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types demo bench build image lock notes clean
+.PHONY: help setup test lint types demo demo-kubernetes bench build image lock notes clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv from the lock (done by the other targets when needed)
 
@@ -41,6 +41,9 @@ types: $(READY) ## mypy and pyright, both strict
 
 demo: $(READY) ## Run an order workflow, kill the engine in the middle, watch it finish
 	@$(BIN)/python examples/demo.py $(ARGS)
+
+demo-kubernetes: $(READY) ## Run workflows on a real cluster made for it alone (Linux, root)
+	@$(BIN)/python examples/demo_kubernetes.py
 
 bench: $(READY) ## Measure against the floor and a null engine; ARGS=--quick for two minutes
 	@$(BIN)/python bench/run.py $(ARGS)

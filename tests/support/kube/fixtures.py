@@ -12,16 +12,14 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from support.helm import Helm
+from support.kube.cluster import Cluster, running
 from support.kube.controlplane import ControlPlane
 from support.kube.debian import tools
-from support.kube.images import of_the_tests
 from support.kube.kubectl import Kubectl
-from support.kube.node import HERE, Node
 from support.kube.programs import programs
 from support.kube.toolchain import UnavailableError
 
@@ -63,29 +61,14 @@ def control_plane(
     running.stop()
 
 
-class Cluster(NamedTuple):
-    """A cluster with real pods."""
-
-    plane: ControlPlane
-    node: Node
-
-
 @pytest.fixture(scope="session")
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
     """A running cluster with one node, on which the images of the tests are."""
     need_programs(request)
-    folder = tmp_path_factory.mktemp("cluster")
-    plane = ControlPlane(folder / "plane", address=HERE)
-    node = Node(plane, folder / "node")
-    try:
-        plane.start()
-        node.start(*of_the_tests(folder))
-        yield Cluster(plane, node)
-    finally:
-        node.stop()
-        plane.stop()
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
