@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types demo demo-kubernetes bench build image lock notes clean
+.PHONY: help setup test lint types demo demo-cluster demo-kubernetes chaos bench build image lock notes clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,12 @@ demo: $(READY) ## Run an order workflow, kill the engine in the middle, watch it
 
 demo-kubernetes: $(READY) ## Run workflows on a real cluster made for it alone (Linux, root)
 	@$(BIN)/python examples/demo_kubernetes.py
+
+demo-cluster: $(READY) ## The same with three sidecars on etcd and some thousand workflows
+	@PYTHONPATH=tests $(BIN)/python examples/demo_cluster.py $(ARGS)
+
+chaos: $(READY) ## Kill, pause and cut off sidecars under load for MINUTES=10, and judge
+	@PYTHONPATH=tests $(BIN)/python tests/cluster/chaos.py --minutes $(or $(MINUTES),10) $(ARGS)
 
 bench: $(READY) ## Measure against the floor and a null engine; ARGS=--quick for two minutes
 	@$(BIN)/python bench/run.py $(ARGS)

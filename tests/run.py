@@ -179,7 +179,7 @@ LAYERS = (
     ),
     Layer(
         "crash",
-        "SIGKILL under load with a stock SDK app: nothing lost, stuck or counted twice",
+        "faults under load with a stock SDK app: nothing lost, stuck or counted twice",
         (Suite("crash tests", ("tests/cluster",)),),
         limit=600,
     ),

@@ -57,7 +57,7 @@ class EngineFailedError(AssertionError):
 class EngineProcess:
     """An engine on one store (a database in ``folder`` unless given) and one set of ports.
 
-    ``role`` is the command, ``dev`` or ``sidecar``.
+    ``role`` is the command, ``dev`` or ``sidecar``; ``program`` what Python runs.
     """
 
     def __init__(
@@ -68,8 +68,10 @@ class EngineProcess:
         app_id: str = "test",
         store: str = "",
         role: str = "dev",
+        program: Sequence[str] = ("-m", "tenure_sidecar"),
     ) -> None:
         self.folder = folder
+        self._program = program
         self._store = store
         self.database = folder / "tenure.db"
         self.grpc_port, self.taskhub_port, self.http_port, self.health_port = free_ports(4)
@@ -117,8 +119,7 @@ class EngineProcess:
         assert self._process is None or self._process.poll() is not None, "already running"
         command = [
             sys.executable,
-            "-m",
-            "tenure_sidecar",
+            *self._program,
             self._role,
             f"--app-id={self.app_id}",
             f"--store={self._store or f'sqlite:{self.database}'}",

@@ -1,89 +1,100 @@
-"""The load of the kill tests: keeps WIDTH orders in flight, until a line on standard input ends it.
+"""The load of the tests with faults: keeps WIDTH orders in flight until it is told to stop.
 
-Run in the SDK's environment: ``load.py ADDRESS WIDTH``.  Every start that was acknowledged is
-remembered; a start whose outcome is unknown is repeated under the same id, as a careful client does.
-At the end it waits for every order and prints one JSON object: id -> [status, output].
+Run in the SDK's environment: ``load.py ADDRESSES WIDTH [COUNT]``.  ADDRESSES are those of all engines,
+with commas; each call goes to any of them, and to another one when that is away.  Without COUNT a line
+on standard input ends it.  Every start that was acknowledged is remembered; a start whose outcome is
+unknown is repeated under the same id, as a careful client does.  At the end it waits for every order
+and prints one JSON object: id -> [status, output].
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 from durabletask import client
 
-WAIT = 120.0  # seconds for one order at the end; a bound, not a target
+WAIT = 120.0  # seconds for one order; a bound, not a target
+_AT_ONCE = 5.0  # seconds of one call that waits
 _RETRY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
-
-def persist(action: Any) -> Any:
-    """Call until the engine is there."""
-    deadline = time.monotonic() + WAIT
-    while True:
-        try:
-            return action()
-        except grpc.RpcError as error:
-            if error.code() not in _RETRY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+Hub = client.TaskHubGrpcClient
 
 
-def start(hub: client.TaskHubGrpcClient, instance_id: str) -> None:
-    """Start one order, once."""
+class Load:
+    """Clients of all engines, and what became of the orders."""
 
-    def once() -> None:
+    def __init__(self, addresses: Sequence[str], count: int) -> None:
+        self._hubs = [Hub(host_address=address) for address in addresses]
+        self._numbers = itertools.count(1)
+        self._count = count
+        self.stop = threading.Event()
+        self.results: dict[str, list[Any]] = {}
+
+    def slot(self) -> None:
+        """One order after the other."""
+        while not self.stop.is_set():
+            number = next(self._numbers)
+            if self._count and number > self._count:
+                return
+            instance_id = f"order-{number}"
+            try:
+                self.results[instance_id] = self._order(instance_id)
+            except TimeoutError:
+                self.results[instance_id] = ["STUCK", None]
+
+    def _order(self, instance_id: str) -> list[Any]:
+        self._persist(lambda hub: self._start(hub, instance_id))
+        self._persist(lambda hub: hub.raise_orchestration_event(instance_id, "paid", data="yes"))
+        state = self._persist(
+            lambda hub: hub.wait_for_orchestration_completion(instance_id, timeout=_AT_ONCE)
+        )
+        if state is None:
+            return ["MISSING", None]
+        return [state.runtime_status.name, state.serialized_output]
+
+    def _start(self, hub: Hub, instance_id: str) -> None:
         try:
             hub.schedule_new_orchestration("order", instance_id=instance_id)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
 
-    persist(once)
+    def _persist(self, action: Callable[[Hub], Any]) -> Any:
+        """Call one engine or the other until it is done.  Raises: TimeoutError."""
+        deadline = time.monotonic() + WAIT
+        while True:
+            try:
+                return action(random.choice(self._hubs))
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+            except grpc.RpcError as error:
+                if error.code() not in _RETRY:
+                    raise
+                if time.monotonic() > deadline:
+                    raise TimeoutError from error
+                time.sleep(0.05)
 
 
 def main() -> None:
     """Load until told to stop."""
-    address, width = sys.argv[1], int(sys.argv[2])
-    stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
-    hub = client.TaskHubGrpcClient(host_address=address)
-    results: dict[str, list[Any]] = {}
-    open_orders: list[str] = []
-    count = 0
-
-    def collect(instance_id: str, timeout: float) -> bool:
-        state = persist(lambda: hub.get_orchestration_state(instance_id))
-        if state is not None and not state.runtime_status.name.startswith(("COMP", "FAIL", "TERM")):
-            if timeout <= 0:
-                return False
-            state = persist(
-                lambda: hub.wait_for_orchestration_completion(instance_id, timeout=timeout)
-            )
-        results[instance_id] = (
-            ["MISSING", None]
-            if state is None
-            else [state.runtime_status.name, state.serialized_output]
-        )
-        return True
-
-    while not stop.is_set():
-        while len(open_orders) < width:
-            count += 1
-            instance_id = f"order-{count}"
-            start(hub, instance_id)
-            open_orders.append(instance_id)
-        open_orders = [i for i in open_orders if not collect(i, 0)]
-        stop.wait(0.02)
-    for instance_id in open_orders:
-        try:
-            collect(instance_id, WAIT)
-        except TimeoutError:
-            results[instance_id] = ["STUCK", None]
-    print(json.dumps(results), flush=True)
+    addresses, width = sys.argv[1].split(","), int(sys.argv[2])
+    load = Load(addresses, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    threading.Thread(target=lambda: (sys.stdin.readline(), load.stop.set()), daemon=True).start()
+    slots = [threading.Thread(target=load.slot) for _ in range(width)]
+    for slot in slots:
+        slot.start()
+    for slot in slots:
+        slot.join()
+    print(json.dumps(load.results), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A stock Durable Task app for the kill tests: one workflow of every kind of step.
+"""A stock Durable Task app for the tests with faults: one workflow of every kind of step.
 
-Run in the SDK's environment: ``worker.py ADDRESS EFFECTS``.  Every executed activity appends one line
-to EFFECTS (its key) with an fsync, before it answers: the outside world that cannot be rolled back.
+Run in the SDK's environment: ``worker.py ADDRESS EFFECTS [NAME]``.  Every executed activity appends one
+line to EFFECTS (its key, who ran it, when) with an fsync, before it answers: the outside world that
+cannot be rolled back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
@@ -16,25 +18,42 @@ from typing import Any
 from durabletask import task, worker
 
 _LOG = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+_NAME = sys.argv[3] if len(sys.argv) > 3 else "app"
+SLOW = 1.0  # seconds
 
 
 def step(_ctx: task.ActivityContext, key: str) -> str:
     """The effect: one line."""
-    os.write(_LOG, f"{key}\n".encode())
+    os.write(_LOG, f"{key} {_NAME} {time.time_ns()}\n".encode())
     os.fdatasync(_LOG)
     return key
 
 
+def slow(ctx: task.ActivityContext, key: str) -> str:
+    """The same, and still under way when many a fault strikes."""
+    step(ctx, key)
+    time.sleep(SLOW)
+    return key
+
+
 def order(ctx: task.OrchestrationContext, _input: Any) -> Generator[task.Task[Any], Any, Any]:
-    """Three steps in a row, five at once, a timer, and a child of two steps."""
+    """Three steps in a row, five at once, a timer, an event, and a child of two steps.
+
+    The last of the five is slow in every fourth order.
+    """
     me = ctx.instance_id
     done = []
     for index in range(3):
         done.append((yield ctx.call_activity(step, input=f"{me}/chain-{index}")))
+    last = slow if int(me.rpartition("-")[2]) % 4 == 0 else step
     done += yield task.when_all(
-        [ctx.call_activity(step, input=f"{me}/fan-{index}") for index in range(5)]
+        [
+            ctx.call_activity(last if index == 4 else step, input=f"{me}/fan-{index}")
+            for index in range(5)
+        ]
     )
     yield ctx.create_timer(timedelta(milliseconds=100))
+    yield ctx.wait_for_external_event("paid")
     done += yield ctx.call_sub_orchestrator(shipping, input=me)
     return done
 
@@ -52,6 +71,7 @@ def main() -> None:
         hub.add_orchestrator(order)
         hub.add_orchestrator(shipping)
         hub.add_activity(step)
+        hub.add_activity(slow)
         hub.start()
         print("working", flush=True)
         threading.Event().wait()

@@ -1,0 +1,91 @@
+"""Three sidecars on etcd under load from a stock SDK app, and everything that can happen to them.
+
+Real parts only, each a process: etcd, sidecars, apps, the client.  In scope: F1, F2 (a sidecar, all
+of them), F3 (an owner that was paused past its lease), F5 (etcd), F6 (cut off from etcd only), F25
+(SIGTERM) and F26 of the fault matrix, with invariants I1 to I7 and I10.  ``make chaos`` runs the same
+faults in random order for as long as it is told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.etcd import Cluster
+from support.fleet import Fleet
+
+WIDTH = 16
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    with Cluster(tmp_path / "etcd") as cluster:
+        made = Fleet(tmp_path, cluster)
+        try:
+            made.start()
+            made.begin(width=WIDTH)
+            made.progress(100)
+            yield made
+        finally:
+            made.close()
+
+
+async def check(fleet: Fleet) -> None:
+    """Every promise was kept, and there was enough to keep."""
+    found, wrong = await fleet.verdict()
+    assert not wrong, f"{wrong[:20]}\n{fleet.tail()}"
+    assert found.takeovers > 0
+    assert found.commits > 10 * WIDTH
+
+
+async def test_sidecars_are_killed_and_stopped(fleet: Fleet) -> None:
+    one, two, three = fleet.sidecars
+    with fleet.fault():  # its container is started again
+        fleet.kill(one)
+        fleet.again(one)
+    with fleet.fault():  # it never comes back, and another pod takes its place
+        fleet.kill(two)
+        fleet.settled()
+        fleet.retire(two)
+        fleet.add()
+    with fleet.fault():  # a rolling update
+        fleet.stop(three)
+        fleet.settled()
+        fleet.again(three)
+    with fleet.fault():  # all at once
+        here = [each for each in fleet.sidecars if each.here]
+        for each in here:
+            fleet.kill(each)
+        for each in here:
+            fleet.again(each)
+    await check(fleet)
+
+
+async def test_owners_that_are_late(fleet: Fleet) -> None:
+    one, two, _ = fleet.sidecars
+    for each in (one, two):
+        with fleet.fault():  # it wakes up and believes that it still owns everything
+            fleet.pause(each)
+            fleet.go_on(each)
+        with fleet.fault():
+            fleet.cut(each)
+            fleet.mend(each)
+    await check(fleet)
+
+
+async def test_etcd_is_killed(fleet: Fleet) -> None:
+    (member,) = fleet.cluster.members
+    with fleet.fault():  # it is back before the leases end
+        member.kill()
+        member.start()
+        member.wait_ready()
+    with fleet.fault():  # it is back when nobody owns anything any more
+        member.kill()
+        fleet.until(fleet.idle, "nobody owns anything")
+        member.start()
+        member.wait_ready()
+    await check(fleet)

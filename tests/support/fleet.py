@@ -1,0 +1,306 @@
+"""Several sidecars of one app over a real etcd, each with an app process of its own, under load.
+
+::
+
+    load ──► any sidecar ──► proxy ──► etcd
+              ▲  each with
+              app ──► effects.log
+
+Everything is a process that can be killed, paused and started again; a proxy stands between each
+sidecar and etcd and can be cut.  What faults do is awaited by progress: by the metrics of the
+sidecars and by lines in the effect log, never by time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from support.audit import Audit, audit
+from support.engine import EngineProcess
+from support.etcd import Cluster
+from support.orders import App, Effects, Load, Window, judge
+from support.proxy import FaultProxy
+
+LEASE = 2  # seconds: etcd's shortest
+TIMEOUT = 2.0  # seconds of a call to etcd
+PARTITIONS = 64
+WITHIN = 60.0  # seconds: a bound for a broken fleet, not a target
+_AFTER = 50  # effects from when all is as it should be until a fault counts as over
+
+
+class Wires:
+    """Proxies in a thread with an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._proxies: list[FaultProxy] = []
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do that in the thread."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(WITHIN)
+
+    def make(self, target: int) -> FaultProxy:
+        """A proxy that listens."""
+        proxy = FaultProxy(target)
+        self.run(proxy.listen())
+        self._proxies.append(proxy)
+        return proxy
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a method of a proxy."""
+
+        async def there() -> None:
+            function()
+
+        self.run(there())
+
+    def close(self) -> None:
+        """End all proxies and the thread."""
+        for proxy in self._proxies:
+            self.run(proxy.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Sidecar:
+    """A sidecar, its app, and its wire to etcd (None = it has none of its own)."""
+
+    def __init__(self, name: str, engine: EngineProcess, wire: FaultProxy | None) -> None:
+        self.name = name
+        self.engine = engine
+        self.wire = wire
+        self.app: App | None = None
+        self.here = False  # it runs, and can be asked
+
+    def metric(self, name: str) -> float:
+        """One of its metrics; -1 when it does not answer."""
+        try:
+            url = f"{self.engine.health_url}/metrics"
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own
+                text = answer.read().decode()
+        except (OSError, urllib.error.URLError):
+            return -1.0
+        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found)) if found else -1.0
+
+
+class Fleet:
+    """See the module docstring.
+
+    Args:
+        folder: for logs and the effect log.
+        cluster: etcd, running.
+        size: how many sidecars.
+        lease: seconds.
+        wired: put a proxy before etcd.
+        program: of the sidecars, before the command; the real one unless given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cluster: Cluster,
+        *,
+        size: int = 3,
+        lease: int = LEASE,
+        wired: bool = True,
+        program: Sequence[str] = ("-m", "tenure_sidecar"),
+    ) -> None:
+        self.cluster = cluster
+        self.app_id = "orders"
+        self.effects = Effects(folder / "effects.log")
+        self.sidecars: list[Sidecar] = []
+        self.windows: list[Window] = []
+        self.faults = 0
+        self.load: Load | None = None
+        self._folder = folder
+        self._lease = lease
+        self._program = program
+        self._wires = Wires() if wired else None
+        for _ in range(size):
+            self._make()
+
+    def _make(self) -> Sidecar:
+        name = f"pod-{len(self.sidecars)}"
+        folder = self._folder / name
+        folder.mkdir()
+        wire = None
+        ports = [member.client_port for member in self.cluster.members]
+        if self._wires is not None:
+            wire = self._wires.make(ports[0])
+            ports = [wire.port]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        engine = EngineProcess(
+            folder,
+            app_id=self.app_id,
+            role="sidecar",
+            store=f"etcd://{hosts}?lease={self._lease}&timeout={TIMEOUT}",
+            args=[f"--pod-name={name}", f"--pod-uid=uid-of-{name}"],
+            program=self._program,
+        )
+        self.sidecars.append(Sidecar(name, engine, wire))
+        return self.sidecars[-1]
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """All sidecars and apps, and wait until the partitions are shared."""
+        for one in self.sidecars:
+            one.engine.launch()
+        for one in self.sidecars:
+            one.engine.ready()
+            self._join(one)
+        self.settled()
+
+    def add(self) -> Sidecar:
+        """Another sidecar with another app."""
+        one = self._make()
+        one.engine.start()
+        self._join(one)
+        return one
+
+    def again(self, one: Sidecar) -> None:
+        """The container of a sidecar that ended is started again; its app stayed."""
+        one.engine.start()
+        one.here = True
+
+    def retire(self, one: Sidecar) -> None:
+        """A sidecar that was killed never comes back, and its app goes too."""
+        if one.app is not None:
+            one.app.kill()
+            one.app = None
+
+    def _join(self, one: Sidecar) -> None:
+        one.here = True
+        log = self._folder / one.name / "app.log"
+        one.app = App(one.engine.taskhub_address, self.effects, name=one.name, log=log)
+
+    def begin(self, *, width: int, count: int = 0) -> Load:
+        """Start the load, at the sidecars that there are."""
+        addresses = [one.engine.taskhub_address for one in self.sidecars]
+        self.load = Load(addresses, width=width, count=count, log=self._folder / "load.log")
+        return self.load
+
+    def close(self) -> None:
+        """End everything."""
+        if self.load is not None:
+            self.load.kill()
+        for one in self.sidecars:
+            if one.app is not None:
+                one.app.kill()
+            one.engine.close()
+        if self._wires is not None:
+            self._wires.close()
+
+    # --- what is awaited ----------------------------------------------------------------------
+
+    def tail(self) -> str:
+        """The ends of the sidecars' logs."""
+        return "\n".join(f"--- {one.name}\n{one.engine.tail(15)}" for one in self.sidecars)
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        """Wait.  Raises: AssertionError with the logs when it never comes."""
+        deadline = time.monotonic() + WITHIN
+        while not true():
+            assert time.monotonic() < deadline, f"never came: {what}\n{self.tail()}"
+            time.sleep(0.02)  # a poll of other processes' metrics
+
+    def shared(self) -> bool:
+        """Whether those that are here know each other, and each has its part of all partitions."""
+        here = [one for one in self.sidecars if one.here]
+        owned = [one.metric("tenure_partitions_owned") for one in here]
+        members = [one.metric("tenure_members") for one in here]
+        return sum(owned) == PARTITIONS and min(owned) > 0 and set(members) == {len(here)}
+
+    def idle(self) -> bool:
+        """Whether nobody owns anything."""
+        return all(not one.metric("tenure_partitions_owned") for one in self.sidecars if one.here)
+
+    def settled(self) -> None:
+        """Wait until all partitions are owned by those that are here, and each has some."""
+        self.until(self.shared, "every partition has an owner, and every sidecar some")
+
+    def progress(self, effects: int) -> None:
+        """Wait until so many activities more were executed."""
+        self.effects.wait(effects, tail=self.tail)
+
+    # --- faults -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def fault(self) -> Iterator[None]:
+        """What is done within strikes; afterwards all shall be well again."""
+        self.faults += 1
+        begin = time.time_ns()
+        yield
+        self.settled()
+        self.progress(_AFTER)
+        self.windows.append(Window(begin, time.time_ns()))
+
+    def kill(self, one: Sidecar) -> None:
+        """SIGKILL of the sidecar."""
+        one.here = False
+        one.engine.kill()
+
+    def stop(self, one: Sidecar) -> None:
+        """SIGTERM."""
+        one.here = False
+        assert one.engine.stop() == 0, one.engine.tail()
+
+    def pause(self, one: Sidecar) -> None:
+        """SIGSTOP, until its lease is over and the others have its partitions."""
+        one.here = False
+        one.engine.pause()
+        self.settled()
+
+    def go_on(self, one: Sidecar) -> None:
+        """SIGCONT."""
+        one.engine.go_on()
+        one.here = True
+
+    def cut(self, one: Sidecar) -> None:
+        """Nothing passes between the sidecar and etcd, until the others have its partitions."""
+        assert one.wire is not None
+        assert self._wires is not None
+        one.here = False
+        self._wires.call(one.wire.cut)
+        self.settled()
+
+    def mend(self, one: Sidecar) -> None:
+        """Everything passes again."""
+        assert one.wire is not None
+        assert self._wires is not None
+        self._wires.call(one.wire.resume)
+        one.here = True
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def verdict(self) -> tuple[Audit, list[str]]:
+        """End the load and judge; the audit of etcd, and everything that is wrong."""
+        assert self.load is not None
+        report = await asyncio.to_thread(self.load.end)
+        found = await audit(self.cluster.urls, app=self.app_id)
+        wrong = judge(
+            report,
+            self.effects.read(),
+            width=self.load.width,
+            faults=self.faults,
+            windows=self.windows,
+        )
+        missed = [one.name for one in self.sidecars if one.here and one.metric(_MISSED)]
+        wrong += [f"{name} missed messages" for name in missed]
+        return found, [*found.wrong, *wrong]
+
+
+_MISSED = "tenure_messages_missed_total"

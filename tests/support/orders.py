@@ -1,0 +1,191 @@
+"""The order app of ``tests/cluster/apps``, its load, and what must be true of both in the end.
+
+``effects.log`` is the outside world: a line for each executed activity, which nothing takes back.
+``judge`` compares it with what the load was told, whatever ran the orders and whatever happened
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from conformance.sdks import SDKS
+from support.sdks import environment
+
+APPS = Path(__file__).resolve().parents[1] / "cluster" / "apps"
+STEPS = 10  # activities of one order
+AT_ONCE = 5  # most activities of one order that are under way together
+PROGRESS_WITHIN = 60.0  # seconds without a new effect: stuck
+
+Report = Mapping[str, Sequence[str]]  # order -> status, output
+
+
+class Effect(NamedTuple):
+    """One executed activity: which, by whose app, when (nanoseconds since the Unix epoch)."""
+
+    key: str
+    app: str
+    at: int
+
+
+class Window(NamedTuple):
+    """A time in which activities may run again: nanoseconds since the Unix epoch."""
+
+    begin: int
+    end: int
+
+
+def python() -> str:
+    """The interpreter with the Microsoft SDK."""
+    sdk = next(one for one in SDKS if one.key == "ms-py")
+    return environment(sdk).command[0]
+
+
+class Effects:
+    """The log of all apps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    def count(self) -> int:
+        """Lines so far."""
+        return self.path.read_bytes().count(b"\n")
+
+    def read(self) -> list[Effect]:
+        """All, in the order in which they were written."""
+        rows = [line.split() for line in self.path.read_text().splitlines()]
+        return [Effect(key, app, int(at)) for key, app, at in rows]
+
+    def wait(self, more: int, *, tail: Callable[[], str]) -> None:
+        """Until there are ``more`` lines.  Raises: AssertionError with ``tail`` when nothing comes."""
+        last, since = self.count(), time.monotonic()
+        wanted = last + more
+        while last < wanted:
+            now = self.count()
+            if now != last:
+                last, since = now, time.monotonic()
+            assert time.monotonic() - since < PROGRESS_WITHIN, f"no effects\n{tail()}"
+            time.sleep(0.005)  # a poll of other processes' file
+
+
+class App:
+    """A process of the app, at one engine."""
+
+    def __init__(self, address: str, effects: Effects, *, name: str, log: Path) -> None:
+        command = [python(), str(APPS / "worker.py"), address, str(effects.path), name]
+        with log.open("a") as errors:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().strip() == "working"
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Load:
+    """Keeps ``width`` orders in flight at the engines, ``count`` in all (0 = until it is ended)."""
+
+    def __init__(self, addresses: Sequence[str], *, width: int, log: Path, count: int = 0) -> None:
+        self.width = width
+        self._report = log.with_suffix(".json")  # it may be more than a pipe holds
+        with log.open("w") as errors, self._report.open("w") as report:
+            self._process = subprocess.Popen(
+                [python(), str(APPS / "load.py"), ",".join(addresses), str(width), str(count)],
+                stdin=subprocess.PIPE,
+                stdout=report,
+                stderr=errors,
+                text=True,
+            )
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
+    def end(self, *, within: float = 240.0) -> Report:
+        """Start no more orders, wait for those under way; what became of all."""
+        self._process.communicate(None if self.over else "stop\n", timeout=within)
+        report: Report = json.loads(self._report.read_text())
+        return report
+
+    def kill(self) -> None:
+        """End it in any case."""
+        if not self.over:
+            self._process.kill()
+            self._process.communicate()
+
+
+def keys_of(order: str) -> list[str]:
+    """The activities of an order, as its output has them."""
+    keys = [f"{order}/chain-{i}" for i in range(3)]
+    keys += [f"{order}/fan-{i}" for i in range(5)]
+    return keys + [f"{order}/ship-{i}" for i in range(2)]
+
+
+def repeats(effects: Sequence[Effect]) -> list[Effect]:
+    """Every execution of an activity but its first."""
+    seen: set[str] = set()
+    found: list[Effect] = []
+    for one in effects:
+        if one.key in seen:
+            found.append(one)
+        seen.add(one.key)
+    return found
+
+
+def judge(
+    report: Report,
+    effects: Sequence[Effect],
+    *,
+    width: int,
+    faults: int,
+    windows: Sequence[Window] | None = None,
+) -> list[str]:
+    """What is wrong, one sentence each: orders that are lost, stuck or wrong, effects without a
+    cause, and repeated effects beyond what the faults explain.
+
+    Args:
+        report: of the load.
+        effects: of all apps.
+        width: orders that were in flight.
+        faults: how often something was killed, stopped or cut off.
+        windows: when that was; None = it is not known.
+    """
+    wrong: list[str] = []
+    times: dict[str, int] = defaultdict(int)
+    for one in effects:
+        times[one.key] += 1
+    for order, (status, output) in report.items():
+        expected = keys_of(order)
+        if status != "COMPLETED":
+            wrong.append(f"{order} is {status}")
+        elif json.loads(output) != expected:
+            wrong.append(f"{order} returned {output}")
+        wrong += [f"{key} was never executed" for key in expected if not times[key]]
+    known = {key for order in report for key in keys_of(order)}
+    wrong += [f"{key} was executed and belongs to no order" for key in times if key not in known]
+    again = repeats(effects)
+    if len(again) > faults * width * AT_ONCE:
+        wrong.append(f"{len(again)} activities ran again, in {faults} faults")
+    if windows is not None:
+        wrong += [
+            f"{one.key} ran again at {one.at}, outside of every fault"
+            for one in again
+            if not any(window.begin <= one.at <= window.end for window in windows)
+        ]
+    if len(report) <= width:
+        wrong.append(f"only {len(report)} orders: too little for the run to mean anything")
+    return wrong
