@@ -60,6 +60,10 @@ class Audit:
         commits: turns that were written.
         takeovers: times that a partition went from one process to another.
         stale: commits of a process that was not the owner.
+        due: of each instance with timers, when the last one was due (nanoseconds since the Unix
+            epoch).
+        times: of each instance's events, likewise.
+        partitions: how many the app has.
     """
 
     wrong: list[str] = field(default_factory=list[str])
@@ -67,6 +71,9 @@ class Audit:
     commits: int = 0
     takeovers: int = 0
     stale: int = 0
+    due: dict[str, int] = field(default_factory=dict[str, int])
+    times: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    partitions: int = 0
 
 
 async def audit(urls: Iterable[str], *, app: str, namespace: str = "default") -> Audit:
@@ -75,6 +82,7 @@ async def audit(urls: Iterable[str], *, app: str, namespace: str = "default") ->
     try:
         keys = Keys(namespace, app)
         found = Audit(await check(client, keys))
+        found.partitions = keys.partitions
         await _Story(client, keys, found).read()
         await _histories(client, keys, found)
         return found
@@ -172,6 +180,10 @@ async def _histories(client: EtcdClient, keys: Keys, found: Audit) -> None:
             found.wrong.append(f"'{instance_id}' is stuck: it is {loaded.head.status.name}")
         results[instance_id] = loaded.head.output
         found.wrong += [f"'{instance_id}': {one}" for one in problems(loaded.history)]
+        found.times[instance_id] = [one.at for one in loaded.history]
+        due = [one.fire_at.nanoseconds for one in loaded.history if isinstance(one, TimerCreated)]
+        if due:
+            found.due[instance_id] = max(due)
         made = {
             one.task_id: one.instance_id for one in loaded.history if isinstance(one, ChildCreated)
         }

@@ -27,7 +27,7 @@ from typing import Any
 from support.audit import Audit, audit
 from support.engine import EngineProcess
 from support.etcd import Cluster
-from support.orders import App, Effects, Load, Window, judge
+from support.orders import App, Effects, Load, Window, early, judge
 from support.proxy import FaultProxy
 
 LEASE = 2  # seconds: etcd's shortest
@@ -291,9 +291,11 @@ class Fleet:
         assert self.load is not None
         report = await asyncio.to_thread(self.load.end)
         found = await audit(self.cluster.urls, app=self.app_id)
-        wrong = judge(
+        effects = self.effects.read()
+        wrong = early(effects, found.due)
+        wrong += judge(
             report,
-            self.effects.read(),
+            effects,
             width=self.load.width,
             faults=self.faults,
             windows=self.windows,

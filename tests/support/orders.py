@@ -146,6 +146,20 @@ def repeats(effects: Sequence[Effect]) -> list[Effect]:
     return found
 
 
+def early(effects: Sequence[Effect], due: Mapping[str, int]) -> list[str]:
+    """Activities that ran before the timer that they come after: one sentence each.
+
+    ``due``: when the timer of each order was, in nanoseconds since the Unix epoch.
+    """
+    found: list[str] = []
+    for one in effects:
+        order, _, step = one.key.partition("/")
+        wait = due.get(order, 0) - one.at
+        if step.startswith("ship-") and wait > 0:
+            found.append(f"{one.key} ran {wait / 1e6:.0f} ms before its timer was due")
+    return found
+
+
 def judge(
     report: Report,
     effects: Sequence[Effect],
