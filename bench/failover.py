@@ -72,7 +72,7 @@ class Figures:
 def killed(fleet: Fleet, one: Sidecar) -> None:
     """SIGKILL, and back when all is well."""
     fleet.kill(one)
-    fleet.settled()
+    fleet.until(fleet.owned, "the others own what it owned")
     fleet.again(one)
 
 
@@ -124,9 +124,6 @@ def stall(times: Sequence[int], at: int) -> float | None:
 
 def figures(kind: str, strikes: Sequence[Strike], found: Audit, partitions: int) -> Figures:
     """What a kind of fault came to.  Raises: ValueError when nothing was in flight."""
-    print(
-        [(s.kind, s.at, len(s.owned)) for s in strikes], partitions, list(found.times.items())[:2]
-    )
     stalls = [
         seconds
         for strike in strikes

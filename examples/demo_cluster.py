@@ -154,7 +154,7 @@ class Trouble(threading.Thread):
         self._picture.say(f"{one.name} {what}", "bold red")
         began = time.monotonic()
         yield
-        self._fleet.settled()
+        self._fleet.until(self._fleet.owned, "every partition has an owner")
         took = time.monotonic() - began
         self._picture.takeovers.append(took)
         self._picture.say(f"every partition has an owner again, after {took:.1f} s", "green")

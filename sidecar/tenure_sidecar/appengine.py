@@ -18,6 +18,7 @@ from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.actors.sharing.neighbours import Neighbours
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
@@ -46,6 +47,7 @@ class AppEngine:
         *,
         store: Store | None = None,
         identity: Identity | None = None,
+        peers: tuple[str, int] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -54,6 +56,7 @@ class AppEngine:
             store: unless it is the one that ``config`` names.
             identity: who this process is among those that share the app's store; a new one unless
                 given.
+            peers: address and port at which those can reach it; None = they cannot.
 
         Raises: BadSettingError.
         """
@@ -69,6 +72,9 @@ class AppEngine:
         }
         self.attributes = Attributes()
         self.loops = Loops()
+        self._peers: Neighbours | None = None
+        if peers is not None and self.store.coordination is not None:
+            self._peers = Neighbours(host=peers[0], port=peers[1], word=self.ids.nonce)
         self._begun = False
 
     # --- life ---------------------------------------------------------------------------------
@@ -100,6 +106,7 @@ class AppEngine:
             name=self.identity.name,
             retention=self._kept,
             identity=self.identity,
+            peers=self._peers,
         )
         self.host.work = self.dispatcher
         self.dispatcher.on_workers = self.host.workers
@@ -128,6 +135,8 @@ class AppEngine:
 
     async def begin(self) -> None:
         """Own partitions, resume what was under way, run the loops.  Raises: StoreError."""
+        if self._peers is not None:
+            await self._peers.start()
         await self.host.start()
         self.loops.start("dispatch sweep", self.dispatcher.run)
         self.loops.start("bulk jobs", self.jobs.run)
@@ -148,6 +157,8 @@ class AppEngine:
         """Finish the writes under way, give the partitions back, close the store."""
         if hasattr(self, "host"):
             await self.host.stop()
+        if self._peers is not None:
+            self._peers.stop()
         await self.store.close()
 
     # --- facts --------------------------------------------------------------------------------

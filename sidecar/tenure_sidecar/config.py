@@ -146,7 +146,12 @@ class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
     health_port: HealthPort = names.PORT_HEALTH
     pod_name: PodName = ""
     pod_uid: PodUid = ""
-    pod_ip: Annotated[str, Meta(description="Address of the pod.")] = ""
+    pod_ip: Annotated[
+        str, Meta(description="Address of the pod; the app's other sidecars connect to it.")
+    ] = ""
+    peers_port: Annotated[
+        int, Meta(ge=0, le=65535, description="TCP port on --pod-ip for them; 0 = any free one.")
+    ] = names.PORT_PEERS
 
 
 class GatewayConfig(AccessConfig, frozen=True, kw_only=True):

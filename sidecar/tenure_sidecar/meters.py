@@ -74,5 +74,10 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
         metrics.gauge(
             "tenure_members", "Sidecars and gateways of the app", lambda: len(sharing.members)
         )
+        metrics.gauge(
+            "tenure_members_suspected",
+            "Members that this one or another takes for dead, before their lease ends",
+            lambda: len(sharing.suspects),
+        )
     metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
     return metrics

@@ -75,7 +75,9 @@ class Pod:
         """Start the engine, as soon as its store can be had."""
         pause = _PAUSE_MIN
         while not self._stop.is_set():
-            engine = Engine(self._config, identity=_identity(self._config))
+            config = self._config
+            peers = (config.pod_ip, config.peers_port) if config.pod_ip else None
+            engine = Engine(config, identity=_identity(config), peers=peers)
             try:
                 await engine.start()
             except TenureError as error:

@@ -37,9 +37,15 @@ if TYPE_CHECKING:
 class Engine(AppEngine):
     """An app's engine and its listeners, for the workers and clients on this machine or in this pod."""
 
-    def __init__(self, config: EngineConfig, *, identity: Identity | None = None) -> None:
-        """Nothing is opened yet.  Raises: BadSettingError."""
-        super().__init__(config, identity=identity)
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        identity: Identity | None = None,
+        peers: tuple[str, int] | None = None,
+    ) -> None:
+        """Nothing is opened yet; see ``AppEngine``.  Raises: BadSettingError."""
+        super().__init__(config, identity=identity, peers=peers)
         self.grpc_port = 0
         self.taskhub_port = 0
         self.http_port = 0

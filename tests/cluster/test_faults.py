@@ -14,17 +14,21 @@ from pathlib import Path
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import Fleet
+from support.fleet import LEASE, Fleet
 
 WIDTH = 16
 
 pytestmark = pytest.mark.timeout(300)
 
 
+LONG = 3600  # seconds of a lease that no test waits for
+
+
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Three sidecars under load; the parameter is their lease."""
     with Cluster(tmp_path / "etcd") as cluster:
-        made = Fleet(tmp_path, cluster)
+        made = Fleet(tmp_path, cluster, lease=getattr(request, "param", LEASE))
         try:
             made.start()
             made.begin(width=WIDTH)
@@ -62,6 +66,20 @@ async def test_sidecars_are_killed_and_stopped(fleet: Fleet) -> None:
             fleet.kill(each)
         for each in here:
             fleet.again(each)
+    await check(fleet)
+
+
+@pytest.mark.parametrize("fleet", [LONG], indirect=True)
+async def test_a_process_that_is_gone_is_not_waited_for(fleet: Fleet) -> None:
+    one, two, _ = fleet.sidecars
+    with fleet.fault():  # its neighbours see that its connections end
+        fleet.kill(one)
+        fleet.until(fleet.owned, "the others own what it owned")
+        fleet.again(one)
+    with fleet.fault():
+        fleet.stop(two)
+        fleet.settled()
+        fleet.again(two)
     await check(fleet)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from support.audit import Audit, audit
-from support.engine import EngineProcess
+from support.engine import EngineProcess, free_ports
 from support.etcd import Cluster
 from support.orders import App, Effects, Load, Window, early, judge
 from support.proxy import FaultProxy
@@ -147,7 +147,12 @@ class Fleet:
             app_id=self.app_id,
             role="sidecar",
             store=f"etcd://{hosts}?lease={self._lease}&timeout={TIMEOUT}",
-            args=[f"--pod-name={name}", f"--pod-uid=uid-of-{name}"],
+            args=[
+                f"--pod-name={name}",
+                f"--pod-uid=uid-of-{name}",
+                "--pod-ip=127.0.0.1",
+                f"--peers-port={free_ports(1)[0]}",
+            ],
             program=self._program,
         )
         self.sidecars.append(Sidecar(name, engine, wire))
@@ -216,6 +221,11 @@ class Fleet:
         while not true():
             assert time.monotonic() < deadline, f"never came: {what}\n{self.tail()}"
             time.sleep(0.02)  # a poll of other processes' metrics
+
+    def owned(self) -> bool:
+        """Whether those that are here own all partitions; the dead may still count as members."""
+        here = [one for one in self.sidecars if one.here]
+        return sum(one.metric("tenure_partitions_owned") for one in here) == PARTITIONS
 
     def shared(self) -> bool:
         """Whether those that are here know each other, and each has its part of all partitions."""

@@ -44,6 +44,7 @@ from tenure_sidecar.store.port import (
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import Clock, Work
+    from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.ids import Ids
     from tenure_sidecar.engine.limits import Limits
@@ -79,6 +80,7 @@ class Host:
         name: str,
         retention: Retention = _KEEP,
         identity: Identity | None = None,
+        peers: Neighbours | None = None,
     ) -> None:
         self.store = store
         self.codecs = codecs
@@ -110,7 +112,12 @@ class Host:
         if identity is not None and store.coordination is not None:
             self.outlook = Outlook(store.coordination, self.waiters)
             self.sharing = Sharing(
-                store, store.coordination, identity, tenant=self, listener=self.inflow
+                store,
+                store.coordination,
+                identity,
+                tenant=self,
+                listener=self.inflow,
+                peers=peers,
             )
         self._owned: Ownership = self.sharing or Sole(store, name, wake=self.wake)
         self.holds = self._owned.holds

@@ -6,6 +6,7 @@ passed over; a member's record that cannot be read counts as nobody's, an owner'
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,15 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class MemberRecord(msgspec.Struct, frozen=True):
-    """``members/<name>``.  ``workers``: connected ones; ``leaving``: it gives everything back."""
+    """``members/<name>``.
+
+    Attributes:
+        workers: connected ones.
+        leaving: it gives everything back.
+        address: where other members can connect to it; empty = nowhere.
+        word: what it says there, another one for each process.
+        suspects: names and words of members that are gone, as far as it can see.
+    """
 
     pod: str
     role: str = SIDECAR
@@ -42,6 +51,9 @@ class MemberRecord(msgspec.Struct, frozen=True):
     flavours: tuple[str, ...] = ()
     leaving: bool = False
     protocol: int = 1
+    address: str = ""
+    word: str = ""
+    suspects: tuple[tuple[str, str], ...] = ()
 
 
 class OwnerRecord(msgspec.Struct, frozen=True):
@@ -63,6 +75,25 @@ def member_of(held: Held) -> Member | None:
     except msgspec.MsgspecError:
         return None
     return Member(record.pod, record.workers > 0, record.leaving, record.role)
+
+
+def records_of(members: Mapping[str, Held]) -> dict[str, MemberRecord]:
+    """Those that can be read."""
+    found: dict[str, MemberRecord] = {}
+    for name, held in members.items():
+        with contextlib.suppress(msgspec.MsgspecError):
+            found[name] = _member.decode(held.value)
+    return found
+
+
+def suspects_of(members: Mapping[str, MemberRecord]) -> set[str]:
+    """Members that another one suspects, and that are still the process that it means."""
+    return {
+        name
+        for record in members.values()
+        for name, word in record.suspects
+        if name in members and members[name].word == word
+    }
 
 
 def owner_of(held: Held) -> Owner:

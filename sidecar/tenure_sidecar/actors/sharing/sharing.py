@@ -38,6 +38,7 @@ from tenure_sidecar.actors.sharing.decide import (
     unanswered,
 )
 from tenure_sidecar.actors.sharing.inboxes import Inboxes
+from tenure_sidecar.actors.sharing.neighbours import neighbours
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Fence
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
     from tenure_sidecar.actors.ownership import Tenant
     from tenure_sidecar.actors.sharing.inboxes import Listener
+    from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.actors.sharing.records import Identity
     from tenure_sidecar.store.coordination import Coordination, Held, News, Session
     from tenure_sidecar.store.port import Store
@@ -68,9 +70,10 @@ class Sharing:
         identity: who this process is.
         tenant: who lives in the partitions.
         listener: who is told of what others send.
+        peers: connections to other members; None = only leases tell who is gone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one call site, by name
         self,
         store: Store,
         coordination: Coordination,
@@ -78,6 +81,7 @@ class Sharing:
         *,
         tenant: Tenant,
         listener: Listener,
+        peers: Neighbours | None = None,
     ) -> None:
         self._coordination = coordination
         self.identity = identity
@@ -98,6 +102,8 @@ class Sharing:
         self._read = 0  # the roster was read at this one
         self._stale = True  # the roster must be read
         self._changed = asyncio.Event()
+        self._peers = peers
+        self.suspects: set[str] = set()  # names of members that somebody takes for dead
         self._workers = 0
         self._worker_back: asyncio.TimerHandle | None = None
         self._leaving = False
@@ -133,6 +139,8 @@ class Sharing:
         returns."""
         self._loops = loops
         self._last = await self._coordination.session()
+        if self._peers is not None:
+            self._peers.changed = self._changed.set
         loops.start("ownership", self._run)
         self.inboxes.start(loops)
 
@@ -268,6 +276,7 @@ class Sharing:
             try:
                 while self._stale:
                     await self._list()
+                self._look_around()
                 mine = self._record()
                 if mine != announced:
                     value = records.encode(mine)
@@ -280,13 +289,30 @@ class Sharing:
                 continue
             self._decide(session)
 
+    def _look_around(self) -> None:
+        """Watch the neighbours that there are, and hear whom anybody suspects."""
+        me, peers = self.identity.name, self._peers
+        members = records.records_of(self._members)
+        self.suspects = records.suspects_of(members) - {me}
+        if peers is None:
+            return
+        near = neighbours(me, (name for name, one in members.items() if one.address))
+        peers.watch(
+            {n: (members[n].address, members[n].word) for n in near if not members[n].leaving}
+        )
+        self.suspects |= peers.suspects.keys()
+
     def _record(self) -> records.MemberRecord:
+        peers = self._peers
         return records.MemberRecord(
             self.identity.pod,
             self.identity.role,
             self._workers,
             tuple(sorted(self._tenant.flavours())),
             self._leaving,
+            address="" if peers is None else peers.address,
+            word="" if peers is None else peers.word,
+            suspects=() if peers is None else tuple(sorted(peers.suspects.items())),
         )
 
     def _decide(self, session: Session) -> None:
@@ -296,6 +322,7 @@ class Sharing:
             records.view_of(self._members, self._owners, self._revision),
             Me(identity.name, member),
             before,
+            suspects=self.suspects,
             quiet=self._quiet(),
         )
         self._slots = decision.slots
