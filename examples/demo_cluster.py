@@ -157,7 +157,7 @@ class Trouble(threading.Thread):
         self._fleet.until(self._fleet.owned, "every partition has an owner")
         took = time.monotonic() - began
         self._picture.takeovers.append(took)
-        self._picture.say(f"every partition has an owner again, after {took:.1f} s", "green")
+        self._picture.say(f"every partition has an owner again, after {took:.2f} s", "green")
 
     def _back(self, one: Sidecar, how: str) -> None:
         self._picture.state[one.name] = "runs"
@@ -172,7 +172,7 @@ class Trouble(threading.Thread):
 
     def kill_for_longer(self, one: Sidecar) -> None:
         """SIGKILL, and nobody starts it for a while."""
-        with self._takeover(one, "killed", f"is KILLED and stays away; its lease is {LEASE} s"):
+        with self._takeover(one, "killed", "is KILLED, and nobody starts it again for a while"):
             self._fleet.kill(one)
         self._fleet.again(one)
         self._back(one, "is started again, and is given a share")
@@ -180,16 +180,17 @@ class Trouble(threading.Thread):
     def stop(self, one: Sidecar) -> None:
         """SIGTERM, as in a rolling update."""
         with self._takeover(one, "stopped", "is told to stop, as in a rolling update"):
-            self._fleet.stop(one)
+            self._fleet.leave(one)
+        self._fleet.stop(one)
         self._fleet.again(one)
         self._back(one, "is started again, and is given a share")
 
     def pause(self, one: Sidecar) -> None:
         """SIGSTOP until others have its partitions, then it wakes up and knows nothing of that."""
-        with self._takeover(one, "paused", "is PAUSED for longer than its lease"):
+        with self._takeover(one, "paused", f"is PAUSED for longer than its lease of {LEASE} s"):
             self._fleet.pause(one)
         self._fleet.go_on(one)
-        self._back(one, "wakes up and believes that it owns what others have: it is refused")
+        self._back(one, "wakes up, tries to go on, is refused, and asks for a share")
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ def report(picture: Picture, found: Audit, effects: Sequence[Effect], wrong: Seq
         ("executed again around a fault, with the same key", f"{again}"),
         ("turns written", f"{found.commits}"),
         ("faults; take-overs of a partition", f"{faults}; {found.takeovers}"),
-        ("slowest until every partition had an owner again", f"{slowest:.1f} s"),
+        ("slowest until every partition had an owner again", f"{slowest:.2f} s"),
         ("turns written by somebody who was not the owner", f"{found.stale}"),
         ("promises broken", f"{len(wrong)}"),
     )

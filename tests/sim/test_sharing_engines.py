@@ -323,6 +323,53 @@ async def test_a_stale_owner_commits_nothing() -> None:
     await sharers.stop()
 
 
+class Seen:
+    """Connections to neighbours, of which one has ended."""
+
+    address = word = ""
+
+    def __init__(self, gone: str) -> None:
+        self.suspects = {gone: ""}
+
+    def watch(self, peers: object) -> None:
+        """Nothing more ends."""
+
+
+@in_virtual_time
+async def test_all_take_over_from_whom_one_suspects() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    await one.crash()
+    before = len(owned(three))
+    assert two.host.sharing is not None
+    two.host.sharing._peers = Seen("alpha")  # type: ignore[assignment]
+    two.host.sharing._changed.set()
+    await settled(two, three, within=1.0)  # long before its lease ends
+    assert len(owned(three)) > before
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_whoever_is_suspected_and_alive_is_shut_out_and_comes_back() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    assert two.host.sharing is not None
+    seen = Seen("alpha")
+    two.host.sharing._peers = seen  # type: ignore[assignment]
+    two.host.sharing._changed.set()
+    await settled(two, three, within=1.0)
+    assert owned(one) == set()
+    await one.operations.raise_event(instance_id, "word", "heard")
+    assert await one.finish(instance_id) == "heard"
+    seen.suspects.clear()
+    two.host.sharing._changed.set()
+    await settled(one, two, three)
+    assert owned(one)
+    await sharers.stop()
+
+
 @in_virtual_time
 async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
     sharers = Sharers()

@@ -175,6 +175,10 @@ class EngineProcess:
         self._signal(signal.SIGTERM)
         return self._reap()
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        self._signal(signal.SIGTERM)
+
     def pause(self) -> None:
         """SIGSTOP."""
         self._signal(signal.SIGSTOP)

@@ -263,8 +263,13 @@ class Fleet:
         one.here = False
         one.engine.kill()
 
+    def leave(self, one: Sidecar) -> None:
+        """SIGTERM, and do not wait for its end."""
+        one.here = False
+        one.engine.ask_to_stop()
+
     def stop(self, one: Sidecar) -> None:
-        """SIGTERM."""
+        """SIGTERM, and wait for its end."""
         one.here = False
         assert one.engine.stop() == 0, one.engine.tail()
 
