@@ -168,7 +168,7 @@ class Trouble(threading.Thread):
         with self._takeover(one, "killed", "is KILLED; its container is started again at once"):
             self._fleet.kill(one)
             self._fleet.again(one)
-        self._back(one, "took its partitions back: it is the same pod")
+        self._back(one, "is back, and is given its share")
 
     def kill_for_longer(self, one: Sidecar) -> None:
         """SIGKILL, and nobody starts it for a while."""

@@ -243,8 +243,9 @@ class Fleet:
         self.until(self.shared, "every partition has an owner, and every sidecar some")
 
     def progress(self, effects: int) -> None:
-        """Wait until so many activities more were executed."""
-        self.effects.wait(effects, tail=self.tail)
+        """Wait until so many activities more were executed, or the load has ended by itself."""
+        load = self.load
+        self.effects.wait(effects, tail=self.tail, over=lambda: load is not None and load.over)
 
     # --- faults -------------------------------------------------------------------------------
 

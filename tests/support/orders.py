@@ -63,11 +63,16 @@ class Effects:
         rows = [line.split() for line in self.path.read_text().splitlines()]
         return [Effect(key, app, int(at)) for key, app, at in rows]
 
-    def wait(self, more: int, *, tail: Callable[[], str]) -> None:
-        """Until there are ``more`` lines.  Raises: AssertionError with ``tail`` when nothing comes."""
+    def wait(
+        self, more: int, *, tail: Callable[[], str], over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Until there are ``more`` lines, or there is nothing more to do.
+
+        Raises: AssertionError with ``tail`` when nothing comes.
+        """
         last, since = self.count(), time.monotonic()
         wanted = last + more
-        while last < wanted:
+        while last < wanted and not over():
             now = self.count()
             if now != last:
                 last, since = now, time.monotonic()
