@@ -14,14 +14,17 @@ from typing import Any
 
 import click
 import msgspec
+import yaml
 
 from tenure_cli.commands import VERBS
 from tenure_cli.group import tenure
 from tenure_common.settings import settings_of
+from tenure_operator.config import Config as OperatorConfig
 from tenure_sidecar.config import Config, GatewayConfig, SidecarConfig
 from tenure_sidecar.http.manage.openapi import build
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
+CRDS = REFERENCE.parents[1] / "crds"
 MARK = "<!-- generated -->\n"
 
 Schema = Mapping[str, Any]
@@ -171,13 +174,14 @@ def _flag(option: click.Option, context: click.Context) -> str:
 
 
 def settings() -> str:
-    """The settings of the engine's commands; each is told once, by the first that has it."""
+    """The settings of the commands that run on; each is told once, by the first that has it."""
     lines: list[str] = []
     told: dict[str, str] = {}
     for command, struct in (
         ("dev", Config),
         ("sidecar", SidecarConfig),
         ("gateway", GatewayConfig),
+        ("operator", OperatorConfig),
     ):
         lines += [f"## All of tenure {command}", "", "| | default | |", "|---|---|---|"]
         same: list[str] = []
@@ -201,9 +205,71 @@ def _set(default: object) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
+def resources() -> str:
+    """Every kind of resource, field by field."""
+    lines: list[str] = []
+    for path in sorted(CRDS.glob("*.yaml")):
+        for one in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if one["kind"] == "CustomResourceDefinition":
+                lines += _resource(one["spec"])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _resource(definition: Schema) -> list[str]:
+    names = definition["names"]
+    (version,) = definition["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    spec, status = schema["properties"]["spec"], schema["properties"]["status"]
+    short = ", ".join(f"`{name}`" for name in names["shortNames"])
+    columns = ", ".join(
+        one["name"] + (" (wide)" if one.get("priority") else "")
+        for one in version["additionalPrinterColumns"]
+    )
+    return [
+        *(f"## {names['kind']}", "", _text(schema["description"]), ""),
+        *(f"Short name: {short}. Columns: {columns}.", ""),
+        *(f"### {names['kind']}: spec", "", _text(spec["description"]), ""),
+        *("| field | | |", "|---|---|---|", *_fields(spec), ""),
+        *("Besides types and bounds, the API server checks, and says:", ""),
+        *(f"* `{rule}`" for rule in _rules(schema)),
+        *("", f"### {names['kind']}: status", "", _text(status["description"]), ""),
+        *("| field | | |", "|---|---|---|", *_fields(status), ""),
+    ]
+
+
+def _fields(schema: Schema, above: str = "") -> list[str]:
+    """A row for each field, those inside it below it."""
+    rows: list[str] = []
+    for name, field in schema.get("properties", {}).items():
+        path = above + name
+        must = "required. " if name in schema.get("required", ()) else ""
+        about = _cell(must + field["description"])
+        rows.append(f"| `{path}` | {_value(field)} | {about} |")
+        rows += _fields(field, f"{path}.")
+        rows += _fields(field.get("items", {}), f"{path}[].")
+    return rows
+
+
+def _value(field: Schema) -> str:
+    if field.get("format") == "date-time":
+        return "time"
+    if "properties" in field.get("items", {}):
+        return "list"
+    return _kind(field).replace("any JSON", "any")
+
+
+def _rules(schema: Schema) -> list[str]:
+    """What the rules of a schema and of all inside it say, each once."""
+    found = [" ".join(one["message"].split()) for one in schema.get("x-kubernetes-validations", ())]
+    for inside in (*schema.get("properties", {}).values(), schema.get("items", {})):
+        found += _rules(inside) if inside else []
+    return list(dict.fromkeys(found))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "management-api.md": management_api,
+    "resources.md": resources,
     "settings.md": settings,
 }
 

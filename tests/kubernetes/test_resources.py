@@ -387,10 +387,27 @@ def test_two_appliers_of_one_field(kubectl: Kubectl) -> None:
     assert 'conflict with "ann": .spec.ttlSecondsAfterFinished' in refused
 
 
-def test_a_null_inside_an_input_survives_server_side_apply(kubectl: Kubectl) -> None:
-    text = json.dumps(workflow(input={"a": None, "b": [{"c": None}]}))
-    kubectl("apply", "--server-side", "-f", "-", stdin=text)
-    assert kubectl.get("workflow", "order-1")["spec"]["input"] == {"a": None, "b": [{"c": None}]}
+NULLS = {"a": None, "b": [None, {"c": None}]}
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        pytest.param(("create",), NULLS, id="create"),
+        pytest.param(("apply", "--server-side"), NULLS, id="server-side apply"),
+        pytest.param(("apply",), {"b": [None, {}]}, id="apply"),
+    ],
+)
+def test_a_null_inside_an_input_is_dropped_by_plain_kubectl_apply_alone(
+    kubectl: Kubectl, words: tuple[str, ...], kept: dict[str, Any]
+) -> None:
+    kubectl(*words, "-f", "-", stdin=json.dumps(workflow(input=NULLS)))
+    assert kubectl.get("workflow", "order-1")["spec"]["input"] == kept
+
+
+def test_an_input_that_is_null_is_none(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", stdin=json.dumps(workflow(input=None)))
+    assert "input" not in kubectl.get("workflow", "order-1")["spec"]
 
 
 def test_the_policy_for_payloads_is_sound(installed: ControlPlane) -> None:

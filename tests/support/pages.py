@@ -2,11 +2,11 @@
 
 In a ``console`` block a line that begins with ``$ `` is typed, and the lines below it are what must
 appear.  ``...`` stands for anything: within a line, or, as a line of its own, for any lines.  A
-``python`` block with ``title="name.py"`` is a file in the folder where the shell runs.
+block with ``title="name.py"`` is a file in the folder where the shell runs.
 
 A command that ends with `` &`` runs in the background, and what it must print is waited for.  A
-plain query (``curl`` without a method, ``tenure get``) is repeated until the answer fits: the
-reader sees the same after a moment.
+plain query (``curl`` without a method, ``tenure get``, ``kubectl get``) is repeated until the answer
+fits: the reader sees the same after a moment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ANSWER_WITHIN = 60.0  # seconds; a bound for what is broken, not a target
 _AGAIN = 0.05  # seconds between two looks
 _BLOCK = re.compile(r"^```(\S+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
-_QUERY = re.compile(r"(curl -s (?!.*-X )|tenure (get|list|history)\b)")
+_QUERY = re.compile(r"(curl -s (?!.*-X )|tenure (get|list|history)\b|kubectl get\b)")
 _END = "\x01end"
 
 
@@ -43,6 +43,11 @@ def commands(text: str) -> Iterator[Command]:
         for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
             typed, *shows = part.rstrip("\n").split("\n")
             yield Command(typed, tuple(shows))
+
+
+def needs_a_cluster(text: str) -> bool:
+    """Whether a page types ``kubectl``."""
+    return any(command.typed.startswith("kubectl ") for command in commands(text))
 
 
 def files(text: str) -> Iterator[tuple[str, str]]:

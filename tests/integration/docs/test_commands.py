@@ -2,7 +2,8 @@
 
 Pages are run as programs (``support/pages.py``), each in a folder of its own, with the Dapr SDK in
 front of the path and free ports in place of the default ones.  In scope: README, CONTRIBUTING and
-all of docs/.  Targets of make are looked up, not run: this suite is one of them.
+all of docs/.  Out of scope: pages that need a cluster (tests/kubernetes/test_operator_pages).
+Targets of make are looked up, not run: this suite is one of them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import pytest
 
 from conformance.sdks import SDKS
 from support.engine import free_ports
-from support.pages import Command, Shell, commands, files, fits
+from support.pages import Command, Shell, commands, files, fits, needs_a_cluster
 from support.sdks import environment
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     path
     for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")))
-    if next(commands(path.read_text(encoding="utf-8")), None) is not None
+    for text in (path.read_text(encoding="utf-8"),)
+    if next(commands(text), None) is not None and not needs_a_cluster(text)
 ]
 DEFAULT_PORTS = ("50001", "4001", "3500")
 # What the reader does to get where this suite is.
