@@ -17,7 +17,7 @@ import aiohttp
 
 from support.http_fakes import FakeEngine
 from support.seeded import SeededIds
-from support.toy import Call, Child, Event, Sleep, ToyCodec, ToyWorker, Workflow
+from support.toy import ActivityError, Call, Child, Event, Sleep, ToyCodec, ToyWorker, Workflow
 from tenure_common.clock import wall_ns
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.jobs import Jobs
@@ -58,8 +58,6 @@ def family(given: str | None) -> Generator[Any, Any, Any]:
 
 
 def _fail(given: str | None) -> str | None:
-    from support.toy import ActivityError
-
     raise ActivityError(given or "failed")
 
 
@@ -151,7 +149,7 @@ class Served:
         return ToyWorker(
             self.dispatcher,
             workflows=WORKFLOWS,
-            activities=ACTIVITIES,
+            activities=dict(ACTIVITIES),
             later=asyncio.get_running_loop().call_soon,
         )
 

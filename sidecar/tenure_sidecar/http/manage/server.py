@@ -100,8 +100,8 @@ def _handler(route: Route, apps: Apps) -> Handler:
         match = request.match_info
         caller, namespace = request.get(CALLER, ANYBODY), match.get("namespace", apps.default)
         caller.check(namespace, reads=route.reads)  # before a word on whether there is such an app
-        body = await _body(request, decoder)
         query = _parameters(request.query, route.query)
+        body = await _body(request, decoder)
         async with apps.use(namespace, match["app"]) as api:
             call = Call(
                 api=api,
