@@ -12,6 +12,7 @@ Needs root.  On this machine it makes one link, two routes and a cgroup, and tak
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ LINK, LINK_INSIDE = "tenure-test", "tenure0"
 PODS = "10.244.0.0/24"
 DNS = "10.96.0.10"
 CGROUP = "tenure-test"
+LOCK = Path("/run/lock/tenure-test-node")
 READY_WITHIN = 120.0  # seconds; a bound for a loaded machine, not a target
 GONE_WITHIN = 30.0
 
@@ -50,6 +52,9 @@ class Node:
         self._tools: Tools = tools()
         self._first: Program | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        # Names and addresses are the machine's: another test run waits here until this one is over.
+        self._only = LOCK.open("w")
+        fcntl.flock(self._only, fcntl.LOCK_EX)
         _unlink()
         _ip(f"link add {LINK} type veth peer name {LINK_INSIDE}")
         _ip(f"address add {HERE}/30 dev {LINK}")
@@ -93,6 +98,7 @@ class Node:
             self._first.kill()
         _unlink()  # sockets that nobody owns may hold the network for a while, and the link with it
         _cgroup_gone()
+        self._only.close()
 
     def load(self, archive: Path) -> None:
         """Make an image known."""
