@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Callable
 
@@ -27,14 +26,13 @@ from tenure_sidecar.actors.sharing.decide import GATEWAY
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.appengine import AppEngine
 from tenure_sidecar.config import GatewayConfig
-from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.fleet import Fleet
 from tenure_sidecar.http.gateway import GatewayServer
 from tenure_sidecar.http.manage.api import AppName
 from tenure_sidecar.http.secure import Place, Secured
 from tenure_sidecar.http.tls import TlsFiles
 from tenure_sidecar.ids import SystemIds
-from tenure_sidecar.runtime import loop_factory, tell
+from tenure_sidecar.runtime import serve_until_signal
 from tenure_sidecar.store.etcd import EtcdStore
 from tenure_sidecar.stores import etcd_address
 
@@ -62,13 +60,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self._stopping = False
         self._loops = Loops()
-        self.client = EtcdClient(
-            self._address.endpoints,
-            clock=monotonic,
-            tls=self._address.tls,
-            user=self._address.user,
-            timeout=self._address.timeout,
-        )
+        self.client = self._address.client(monotonic)
         self.fleet = Fleet(
             self.client,
             prefix=self._address.prefix,
@@ -178,14 +170,6 @@ def _files(config: GatewayConfig) -> Secured:
 
 def main(config: GatewayConfig) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.  Raises: TenureError."""
-
-    async def until_signal() -> None:
-        process = Gateway(config)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, process.stop)
-        await process.run(said=tell)
-
     _log.info(
         "tenure gateway starts",
         version=VERSION,
@@ -193,6 +177,5 @@ def main(config: GatewayConfig) -> int:
         pod=config.pod_name or socket.gethostname(),
         pid=os.getpid(),
     )
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(until_signal())
+    serve_until_signal(lambda: Gateway(config))
     return 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -23,7 +22,7 @@ from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.config import SidecarConfig
-from tenure_sidecar.runtime import Engine, loop_factory, ready_line, tell
+from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal
 
 _PAUSE_MIN: Final = 0.5  # seconds between two attempts to start
 _PAUSE_MAX: Final = 10.0
@@ -113,14 +112,6 @@ def _identity(config: SidecarConfig) -> Identity | None:
 
 def main(config: SidecarConfig) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.  Raises: TenureError."""
-
-    async def until_signal() -> None:
-        process = Pod(config)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, process.stop)
-        await process.run(said=tell)
-
     _log.info(
         "tenure sidecar starts",
         version=VERSION,
@@ -129,6 +120,5 @@ def main(config: SidecarConfig) -> int:
         pod=config.pod_name or socket.gethostname(),
         pid=os.getpid(),
     )
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(until_signal())
+    serve_until_signal(lambda: Pod(config))
     return 0

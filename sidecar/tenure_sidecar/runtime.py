@@ -13,7 +13,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tenure_common.version import VERSION
 from tenure_sidecar.app import App, environment
@@ -166,6 +166,32 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def tell(line: str) -> None:
     """Print a line of the command's output."""
     print(line, flush=True)  # noqa: T201 - the command's output
+
+
+class Service(Protocol):
+    """A process of a cluster: it runs until it is told to stop."""
+
+    def stop(self) -> None:
+        """Begin to end."""
+        ...
+
+    async def run(self, *, said: Callable[[str], None]) -> None:
+        """Serve until ``stop``.  Raises: TenureError."""
+        ...
+
+
+def serve_until_signal(make: Callable[[], Service]) -> None:
+    """Run what ``make`` makes, on the loop, until SIGTERM or SIGINT.  Raises: TenureError."""
+
+    async def until_signal() -> None:
+        service = make()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.stop)
+        await service.run(said=tell)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(until_signal())
 
 
 def main(config: Config) -> int:

@@ -15,7 +15,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from typing import Self
 
 import trustme
 
+from support.engine import free_ports
 from support.kube.programs import pinned, programs
 
 START_LIMIT = 30.0  # seconds
@@ -73,15 +73,6 @@ def version_of(path: Path) -> str:
     match = re.search(r"etcd Version: (\S+)", ran.stdout)
     assert match is not None, ran.stdout
     return match[1]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on just now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 @dataclass

@@ -8,12 +8,13 @@ line, a log or the line that says ready.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from tenure_common.errors import BadSettingError
-from tenure_sidecar.etcd import Tls, User
+from tenure_sidecar.etcd import EtcdClient, Tls, User
 
 FORM = "etcd://HOST[:PORT][,HOST[:PORT]…][/PREFIX][?lease=SECONDS&timeout=SECONDS&tls=true]"
 DEFAULT_PORT = 2379
@@ -45,6 +46,12 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 5.0
     tls: Tls = PLAIN
     user: User | None = None
+
+    def client(self, clock: Callable[[], float]) -> EtcdClient:
+        """A client of the cluster; ``clock`` is monotonic, in seconds.  Raises: BadSettingError."""
+        return EtcdClient(
+            self.endpoints, clock=clock, tls=self.tls, user=self.user, timeout=self.timeout
+        )
 
 
 def parse(url: str, *, tls: Tls = PLAIN, user: User | None = None) -> Address:

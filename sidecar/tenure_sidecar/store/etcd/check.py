@@ -20,7 +20,7 @@ import msgspec
 from tenure_common.clock import monotonic
 from tenure_common.errors import StoreCorruptError, StoreError, StoreNewerError
 from tenure_sidecar.engine.codec import decode_events, decode_item
-from tenure_sidecar.etcd import EtcdClient, Get
+from tenure_sidecar.etcd import Get
 from tenure_sidecar.store.etcd.birth import delayed, listed, state_of
 from tenure_sidecar.store.etcd.cells import Cells
 from tenure_sidecar.store.etcd.keys import Keys, span, unescape
@@ -41,7 +41,7 @@ from tenure_sidecar.store.etcd.values import (
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
-    from tenure_sidecar.etcd import KeyValue
+    from tenure_sidecar.etcd import EtcdClient, KeyValue
     from tenure_sidecar.store.etcd.address import Address
 
 # Keys that say who is there, and nothing of an instance.
@@ -51,13 +51,7 @@ _PAGE = 100  # keys in one answer: a value has up to 256 KiB
 
 async def examine(address: Address, *, namespace: str, app: str) -> list[str]:
     """``check`` on a connection of its own.  Raises: StoreError."""
-    client = EtcdClient(
-        address.endpoints,
-        clock=monotonic,
-        tls=address.tls,
-        user=address.user,
-        timeout=address.timeout,
-    )
+    client = address.client(monotonic)
     try:
         return await check(client, Keys(namespace, app, prefix=address.prefix))
     finally:

@@ -106,14 +106,7 @@ class EtcdStore:
 
     async def open(self) -> None:
         """See ``Store.open``; also ConfigConflictError when ``partitions`` is another number."""
-        address = self._address
-        self.client = self._shared or EtcdClient(
-            address.endpoints,
-            clock=self._clock,
-            tls=address.tls,
-            user=address.user,
-            timeout=address.timeout,
-        )
+        self.client = self._shared or self._address.client(self._clock)
         keys, cells = self._keys, Cells()
         try:
             self.partitions = keys.partitions = await self._prepare()
