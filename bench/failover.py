@@ -103,8 +103,9 @@ def owned_by(fleet: Fleet, name: str) -> frozenset[int]:
     found: set[int] = set()
     for kv in json.loads(printed).get("kvs", ()):
         held = Held(b64decode(kv["value"]), kv["mod_revision"], kv.get("lease", 0))
-        if owner_of(held).name == name:
-            found.add(int(b64decode(kv["key"]).rpartition(b"/")[2]))
+        partition, *running = b64decode(kv["key"])[len(keys.first) :].split(b"/")
+        if not running and owner_of(held).name == name:
+            found.add(int(partition))
     return frozenset(found)
 
 

@@ -149,6 +149,7 @@ class AppEngine:
         if self._begun:
             self._begun = False
             await self.host.hand_over()
+            await self.host.finish(self.config.grace)
         await self.loops.stop()
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()

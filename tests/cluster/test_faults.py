@@ -69,6 +69,16 @@ async def test_sidecars_are_killed_and_stopped(fleet: Fleet) -> None:
     await check(fleet)
 
 
+async def test_whoever_is_told_to_stop_runs_nothing_twice(fleet: Fleet) -> None:
+    for each in fleet.sidecars:
+        with fleet.move():
+            fleet.stop(each)
+            fleet.settled()
+        with fleet.move():
+            fleet.again(each)
+    await check(fleet)
+
+
 @pytest.mark.parametrize("fleet", [LONG], indirect=True)
 async def test_a_process_that_is_gone_is_not_waited_for(fleet: Fleet) -> None:
     one, two, _ = fleet.sidecars

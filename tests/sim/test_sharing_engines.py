@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from support.by_hand import HandWorker, call, done
+from support.by_hand import HandWorker, again, call, done, events
 from support.one_engine import OneEngine
 from support.toy import All, Call, Child, Event, Sleep
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
 from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
 from tenure_sidecar.actors.sharing.records import Identity
-from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.events import Status, TaskCompleted
 from tenure_sidecar.store.memory import MemoryDatabase
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Change
@@ -389,8 +389,8 @@ async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
 async def test_a_message_that_the_watch_tells_late_is_not_taken_twice() -> None:
     sharers = Sharers()
     one, two, _ = await sharers.three()
-    for again in ("drop", "refresh"):
-        instance_id = await one.begin("listen", "2", of(one, again))
+    for word in ("drop", "refresh"):
+        instance_id = await one.begin("listen", "2", of(one, word))
         await one.operations.wait(instance_id, end=False)
         watchers, sharers.database.watchers = sharers.database.watchers, []
         await two.operations.raise_event(instance_id, "word", "a")
@@ -401,7 +401,7 @@ async def test_a_message_that_the_watch_tells_late_is_not_taken_twice() -> None:
         assert loaded is not None
         assert copy is not None
         (item,) = loaded.inbox
-        if again == "drop":
+        if word == "drop":
             one.host.drop(copy, NotOwnerError("it is read again"))
         else:
             one.host.inflow.refresh(instance_id)
@@ -491,6 +491,150 @@ async def test_an_activity_that_outlasts_the_hand_over_is_not_lost() -> None:
     heir.answer(turn, done(result="all"))
     assert await two.finish(instance_id) == "all"
     await sharers.stop()
+
+
+class Moved:
+    """An instance of alpha's with an activity at a worker, which moved to beta."""
+
+    def __init__(self) -> None:
+        self.sharers = Sharers()
+
+    async def begin(self) -> None:
+        self.one = await self.sharers.start("alpha", workers=0)
+        self.slow = HandWorker(self.one.dispatcher)
+        await settled(self.one)
+        self.id = await self.one.begin("chain", "1")
+        await passes(0.1)
+        self.slow.answer(self.slow.turns.popleft(), call(0, "add"))
+        await passes(0.1)
+        self.two = await self.sharers.start("beta", workers=0)
+        self.heir = HandWorker(self.two.dispatcher)
+        began = self.one.loop.time()
+        await self.one.host.hand_over()
+        assert self.one.loop.time() - began < 0.05  # nobody waited for the activity
+        await settled(self.two)
+        await passes(0.5)
+
+    async def end(self) -> None:
+        turn = self.heir.turns.popleft()
+        self.heir.answer(turn, done(result="all"))
+        assert await self.two.finish(self.id) == "all"
+        await self.sharers.stop()
+
+
+@in_virtual_time
+async def test_an_activity_that_outlasts_the_hand_over_runs_once() -> None:
+    moved = Moved()
+    await moved.begin()
+    assert moved.heir.tasks == deque()
+    ending = asyncio.create_task(moved.one.host.finish(60))
+    await passes(1)
+    assert not ending.done()
+    answer = moved.slow.complete(moved.slow.tasks.popleft(), "42")
+    await passes(0.5)
+    assert answer.acknowledged
+    assert ending.done()
+    assert moved.heir.tasks == deque()
+    assert moved.sharers.database.roster.held.keys() == {
+        *((("owner", p, "")) for p in range(PARTITIONS)),
+        ("member", 0, "alpha"),
+        ("member", 0, "beta"),
+    }
+    await moved.end()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "worker", "suspected"])
+@in_virtual_time
+async def test_what_was_left_running_and_is_lost_runs_again(how: str) -> None:
+    moved = Moved()
+    await moved.begin()
+    assert moved.two.host.sharing is not None
+    if how == "killed":
+        await moved.one.crash()
+        assert moved.heir.tasks == deque()
+        await passes(TTL)
+    elif how == "stopped":  # it could not wait any longer
+        await moved.one.host.stop()
+    elif how == "suspected":
+        moved.two.host.sharing._peers = Seen("alpha")  # type: ignore[assignment]
+        moved.two.host.sharing._changed.set()
+    else:
+        moved.slow.die()
+    await passes(0.5)
+    (task,) = moved.heir.tasks
+    assert task.instance_id == moved.id
+    moved.heir.complete(task, "42")
+    await passes(0.5)
+    await moved.end()
+
+
+@in_virtual_time
+async def test_what_is_left_running_is_known_to_every_later_owner() -> None:
+    moved = Moved()
+    await moved.begin()
+    three = await moved.sharers.start("gamma", workers=0)
+    last = HandWorker(three.dispatcher)
+    await moved.two.host.hand_over()
+    await settled(three)
+    await passes(0.5)
+    assert last.tasks == deque()
+    moved.slow.complete(moved.slow.tasks.popleft(), "42")
+    await passes(0.5)
+    assert last.tasks == deque()
+    last.answer(last.turns.popleft(), done(result="all"))
+    assert await three.finish(moved.id) == "all"
+    await moved.sharers.stop()
+
+
+@in_virtual_time
+async def test_a_late_result_of_an_earlier_generation_hides_no_newer_one() -> None:
+    moved = Moved()
+    await moved.begin()
+    await moved.two.operations.raise_event(moved.id, "on", "1")
+    await passes(0.1)
+    moved.heir.answer(moved.heir.turns.popleft(), again(99))
+    await passes(0.1)
+    moved.heir.answer(moved.heir.turns.popleft(), call(0, "add"))  # the same number
+    await passes(0.1)
+    await moved.two.operations.raise_event(moved.id, "on", "2")
+    await passes(0.1)
+    turn = moved.heir.turns.popleft()  # at its worker, so nothing is taken from the inbox
+    old = moved.slow.complete(moved.slow.tasks.popleft(), "old")
+    await passes(0.5)
+    new = moved.heir.complete(moved.heir.tasks.popleft(), "new")
+    await passes(0.5)
+    assert old.acknowledged
+    assert new.acknowledged
+    moved.heir.answer(turn)
+    await passes(0.1)
+    results = [one for one in events(moved.heir.turns[0].new) if isinstance(one, TaskCompleted)]
+    assert [one.result for one in results] == ["new"]
+    await moved.end()
+
+
+@in_virtual_time
+async def test_a_late_result_of_an_earlier_generation_is_not_taken_for_a_newer_ones() -> None:
+    moved = Moved()
+    await moved.begin()
+    await moved.two.operations.raise_event(moved.id, "on", "1")
+    await passes(0.1)
+    moved.heir.answer(moved.heir.turns.popleft(), again(99))
+    await passes(0.1)
+    moved.heir.answer(moved.heir.turns.popleft(), call(0, "add"))
+    await passes(0.1)
+    await moved.two.operations.raise_event(moved.id, "on", "2")
+    moved.slow.complete(moved.slow.tasks.popleft(), "old")
+    await passes(0.5)
+    await moved.two.crash()  # with the old result in the inbox, and the new activity at its worker
+    three = await moved.sharers.start("gamma", workers=0)
+    last = HandWorker(three.dispatcher)
+    await passes(2 * TTL)
+    (task,) = last.tasks
+    last.complete(task, "new")
+    await passes(0.5)
+    last.answer(last.turns.popleft(), done(result="all"))
+    assert await three.finish(moved.id) == "all"
+    await moved.sharers.stop()
 
 
 @in_virtual_time

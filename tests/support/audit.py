@@ -119,7 +119,7 @@ class _Story:
 
     def _change(self, change: Change) -> None:
         kind, *path = change.kv.key[len(self._keys.root) :].decode().split("/")
-        if kind == "owners":
+        if kind == "owners" and len(path) == 1:
             self._owner(int(path[0]), _NOBODY if change.deleted else change.kv.lease)
         elif kind == "head":
             self._head(change, "/".join(path))

@@ -196,3 +196,8 @@ def takes(
             activities=None if activities is None else dict.fromkeys(activities, ()),
         ),
     )
+
+
+def again(task_id: int = 99, given: str | None = None) -> act.Complete:
+    """Continue as new."""
+    return act.Complete(task_id, status=ev.Status.CONTINUED_AS_NEW, result=given)

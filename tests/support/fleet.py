@@ -259,6 +259,13 @@ class Fleet:
         self.progress(_AFTER)
         self.windows.append(Window(begin, time.time_ns()))
 
+    @contextlib.contextmanager
+    def move(self) -> Iterator[None]:
+        """Like ``fault``, and nothing may run again for it."""
+        yield
+        self.settled()
+        self.progress(_AFTER)
+
     def kill(self, one: Sidecar) -> None:
         """SIGKILL of the sidecar."""
         one.here = False

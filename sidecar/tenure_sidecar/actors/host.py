@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,12 +44,12 @@ from tenure_sidecar.store.port import (
 )
 
 if TYPE_CHECKING:
-    from tenure_sidecar.actors.port import Clock, Work
+    from tenure_sidecar.actors.port import ActivityKey, Clock, Work
     from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.ids import Ids
     from tenure_sidecar.engine.limits import Limits
-    from tenure_sidecar.engine.turn import Creation
+    from tenure_sidecar.engine.turn import Creation, InboxItem
     from tenure_sidecar.store.port import Fence, Loaded, Store
     from tenure_sidecar.wire.codec import Codec
 
@@ -139,6 +140,14 @@ class Host:
         """Let others have the partitions; client calls are still served."""
         await self._owned.hand_over()
 
+    async def finish(self, within: float) -> None:
+        """After ``hand_over``: what is at workers may end, for ``within`` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._owned.finish()
+        except TimeoutError:
+            _log.warning("activities did not end in time, others run them", seconds=within)
+
     async def stop(self) -> None:
         """Stop taking work, finish the writes under way, give the partitions back."""
         await self._owned.hand_over()
@@ -182,8 +191,41 @@ class Host:
         return {
             instance.fence.partition
             for instance in self._of(partitions)
-            if instance.writes or self.work.out(instance)
+            if instance.writes or self.work.turn_out(instance)
         }
+
+    def leave(
+        self, partitions: Collection[int], ended: Callable[[int, ActivityKey], None]
+    ) -> dict[int, list[ActivityKey]]:
+        """See ``Tenant.leave``."""
+        found: dict[int, list[ActivityKey]] = {}
+        for instance in self._of(partitions):
+            partition = instance.fence.partition
+            if left := self.work.leave(instance, partial(ended, partition)):
+                found.setdefault(partition, []).extend(left)
+        return found
+
+    def run_again(self, activities: Collection[ActivityKey]) -> None:
+        """See ``Tenant.run_again``."""
+        for activity in activities:
+            if activity[0] in self._residents:  # any other asks when it is loaded
+                self.loops.spawn("run again", self._run_again(activity))
+
+    async def _run_again(self, activity: ActivityKey) -> None:
+        """Run an activity that an earlier owner had, unless its result is there."""
+        instance_id, execution_id, task_id = activity
+        try:
+            loaded = await self.store.load(instance_id)
+        except TenureError as error:
+            _log.warning("reading an instance failed", instance=instance_id, error=str(error))
+            loaded = None  # at least once
+        instance = self._residents.get(instance_id)
+        if instance is None or self._owned.elsewhere(activity):
+            return
+        there = loaded is not None and task_id in _resolved(loaded.inbox, execution_id)
+        task = instance.task_pending(task_id, execution_id)
+        if task is not None and not there:
+            self.work.offer_tasks(instance, [task], execution_id=execution_id)
 
     def part(self, partitions: Collection[int]) -> None:
         """See ``Tenant.part``."""
@@ -347,13 +389,14 @@ class Host:
         if timers := armed(instance.state):
             self.reminders.set(timers)
         if instance.state.tasks:
-            known = {
-                entry.item.event.task_id
-                for entry in instance.inbox
-                if isinstance(entry.item.event, TaskCompleted | TaskFailed)
-            }
-            tasks = [t for i, t in instance.state.tasks.items() if i not in known]
             execution_id = instance.state.head.execution_id
+            known = _resolved([entry.item for entry in instance.inbox], execution_id)
+            tasks = [
+                task
+                for task_id, task in instance.state.tasks.items()
+                if task_id not in known
+                and not self._owned.elsewhere((instance.id, execution_id, task_id))
+            ]
             self.work.offer_tasks(instance, tasks, execution_id=execution_id)
         instance.kick()
 
@@ -520,6 +563,16 @@ def _ignore(_due: int) -> None:
 
 def _elsewhere(instance_id: str) -> NotOwnerError:
     return NotOwnerError(f"'{instance_id}' is another sidecar's")
+
+
+def _resolved(inbox: Iterable[InboxItem], execution_id: str) -> set[int]:
+    """Activities of that execution whose results are in the inbox."""
+    return {
+        item.event.task_id
+        for item in inbox
+        if isinstance(item.event, TaskCompleted | TaskFailed)
+        and item.execution_id in ("", execution_id)
+    }
 
 
 def _refuse(entries: Iterable[Entry], reason: BaseException) -> None:

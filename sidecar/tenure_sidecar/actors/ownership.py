@@ -16,6 +16,7 @@ import structlog
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
+    from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.store.port import Fence, Store
 
 _ACTIVE_PAGE = 1_000
@@ -47,6 +48,14 @@ class Ownership(Protocol):
         """Take no more turns, and let others have the partitions; returns when they can."""
         ...
 
+    def elsewhere(self, activity: ActivityKey) -> bool:
+        """Whether an earlier owner still runs the activity."""
+        ...
+
+    async def finish(self) -> None:
+        """Return when nothing runs here any more of what others own by now."""
+        ...
+
     async def stop(self) -> None:
         """Own nothing; after the loops have ended.  Raises: StoreError."""
         ...
@@ -76,7 +85,18 @@ class Tenant(Protocol):
         ...
 
     def busy(self, partitions: Collection[int]) -> set[int]:
-        """Those of them in which something is still at a worker or on its way to the store."""
+        """Those of them in which a turn is at a worker, or something on its way to the store."""
+        ...
+
+    def leave(
+        self, partitions: Collection[int], ended: Callable[[int, ActivityKey], None]
+    ) -> dict[int, list[ActivityKey]]:
+        """They are about to be given away: what stays at workers here.  ``ended`` is called with
+        partition and activity when it has ended."""
+        ...
+
+    def run_again(self, activities: Collection[ActivityKey]) -> None:
+        """An earlier owner has ended these, or does not run them any more."""
         ...
 
     def part(self, partitions: Collection[int]) -> None:
@@ -123,6 +143,13 @@ class Sole:
 
     async def hand_over(self) -> None:
         """See ``Ownership.hand_over``: there is nobody who could have them."""
+
+    def elsewhere(self, activity: ActivityKey) -> bool:  # noqa: ARG002 - there is no other
+        """See ``Ownership.elsewhere``."""
+        return False
+
+    async def finish(self) -> None:
+        """See ``Ownership.finish``: everything is ours."""
 
     async def stop(self) -> None:
         """See ``Ownership.stop``."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.engine.events import TaskScheduled
 
+
+# An activity of an execution of an instance: their ids.
+ActivityKey = tuple[str, str, int]
 
 LEFT = ""  # execution id of activities whose results nobody waits for
 
@@ -38,8 +41,13 @@ class Work(Protocol):
         """Forget what waits for a worker; what is at one stays there."""
         ...
 
-    def out(self, instance: Instance) -> bool:
-        """Whether a turn or an activity of the instance is at a worker."""
+    def turn_out(self, instance: Instance) -> bool:
+        """Whether a turn of the instance is at a worker."""
+        ...
+
+    def leave(self, instance: Instance, ended: Callable[[ActivityKey], None]) -> list[ActivityKey]:
+        """Another process will own the instance: its activities that are at workers, and stay there.
+        ``ended`` is called with each once its result is stored, or when it is not there any more."""
         ...
 
     def flavours(self) -> set[str]:

@@ -34,7 +34,7 @@ from tenure_sidecar.engine.turn import InboxItem
 from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
-    from tenure_sidecar.actors.port import Clock
+    from tenure_sidecar.actors.port import ActivityKey, Clock
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.engine.actions import Response
     from tenure_sidecar.engine.events import TaskScheduled
@@ -193,11 +193,19 @@ class Dispatcher:
         if self._after.get(instance.id) is instance:
             del self._after[instance.id]
 
-    def out(self, instance: Instance) -> bool:
+    def turn_out(self, instance: Instance) -> bool:
         """See ``actors.port.Work``."""
-        return instance.id in self._turn_of or any(
-            (instance.id, task_id) in self._task_of for task_id in instance.state.tasks
-        )
+        return instance.id in self._turn_of
+
+    def leave(self, instance: Instance, ended: Callable[[ActivityKey], None]) -> list[ActivityKey]:
+        """See ``actors.port.Work``."""
+        found: list[ActivityKey] = []
+        for task_id in instance.state.tasks:
+            sent = self._task_of.get((instance.id, task_id))
+            if sent is not None and (task := sent.task) is not None and task.wanted:
+                task.ended = ended
+                found.append(task.key)
+        return found
 
     def withdraw_turn(self, instance: Instance) -> None:
         """See ``actors.port.Work``."""
@@ -457,6 +465,7 @@ class Dispatcher:
             sent.stream.echoes_tokens = True
         sent.stream.answered()
         self._release(sent)
+        ack = task.then_ended(ack)
         if task.instance.closed:
             self._find_copy(task, result, ack)
         elif task.wanted:
@@ -482,7 +491,9 @@ class Dispatcher:
                 failure=result.failure,
                 task_execution_id=scheduled.task_execution_id,
             )
-        return InboxItem(f"task-{scheduled.task_id}", event, task.execution_id)
+        # Of each generation its own: a late result of an earlier one must not hide a newer one's.
+        key = f"task-{task.execution_id}-{scheduled.task_id}"
+        return InboxItem(key, event, task.execution_id)
 
     def _find_copy(self, task: Task, result: ActivityResult, ack: Ack) -> None:
         """The copy that scheduled the activity was dropped: the result is for the next one."""
@@ -526,6 +537,7 @@ class Dispatcher:
         if task is None:
             sent.instance.lost_turn(failed=True)
             return
+        task.tell_ended()
         task.failures += 1
         wait = backoff(task.failures)
         if wait:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from tenure_sidecar.actors.port import LEFT
 
 if TYPE_CHECKING:
-    from tenure_sidecar.actors.instance import Instance
+    from collections.abc import Callable
+
+    from tenure_sidecar.actors.instance import Ack, Instance
+    from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.engine.actions import Action
     from tenure_sidecar.engine.events import TaskScheduled
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 class Task:
     """An activity of one execution of an instance, wherever it is on its way."""
 
-    __slots__ = ("execution_id", "failures", "instance", "least", "scheduled")
+    __slots__ = ("ended", "execution_id", "failures", "instance", "least", "scheduled")
 
     def __init__(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> None:
         self.instance = instance
@@ -24,6 +27,30 @@ class Task:
         self.execution_id = execution_id
         self.failures = 0  # how often it was lost at a worker
         self.least = 0  # bytes that its message is known to need, when some worker takes fewer
+        # Told when it is not at a worker of ours any more, if its instance went elsewhere meanwhile.
+        self.ended: Callable[[ActivityKey], None] | None = None
+
+    @property
+    def key(self) -> ActivityKey:
+        """Which it is."""
+        return self.instance.id, self.execution_id, self.scheduled.task_id
+
+    def then_ended(self, ack: Ack) -> Ack:
+        """``ack``, and what is to be told after it."""
+        if self.ended is None:
+            return ack
+
+        def both(error: BaseException | None) -> None:
+            ack(error)
+            self.tell_ended()
+
+        return both
+
+    def tell_ended(self) -> None:
+        """It is not at a worker of ours any more."""
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(self.key)
 
     @property
     def wanted(self) -> bool:

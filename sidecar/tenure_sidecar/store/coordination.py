@@ -1,10 +1,12 @@
 """What a store offers to processes that share it: who is there, who owns what, what others do.
 
-Two kinds of keys, each under the lease of the process that wrote it, so that they go when it does:
+Three kinds of keys, each under the lease of the process that wrote it, so that they go when it does:
 
 * *members*, by name: one record for each process;
 * *owners*, by partition: who owns it.  The key's revision is the fence that every commit compares,
-  so taking a partition, from whomever, shuts the last owner out by the same write.
+  so taking a partition, from whomever, shuts the last owner out by the same write;
+* *running*, by partition and name: what a process that gave the partition away still has at its
+  workers.  It is written by the same write that gives the partition away.
 
 The store knows nothing of what the records say; ``actors/sharing`` does.  A lease tells others when
 to try and never makes anything safe: that is the fence's business.
@@ -34,22 +36,27 @@ class Held(msgspec.Struct, frozen=True):
     lease: int
 
 
+Running = tuple[int, str]  # partition, name of the process
+
+
 class Roster(msgspec.Struct, frozen=True):
     """Everything as of ``revision``, one snapshot."""
 
     owners: Mapping[int, Held]
     members: Mapping[str, Held]
     revision: int
+    running: Mapping[Running, Held] = {}
 
 
 class News(msgspec.Struct, frozen=True):
-    """What changed at ``revision``; None = the key is gone.  Of owners it tells everything up to
-    ``revision``, and so it does of members, but the two need not come in one order.  After a
-    ``gap`` changes may be missing, and the roster must be read anew."""
+    """What changed at ``revision``; None = the key is gone.  Of owners and what is running it tells
+    everything up to ``revision``, and so it does of members, but the two need not come in one order.
+    After a ``gap`` changes may be missing, and the roster must be read anew."""
 
     revision: int
     owners: Mapping[int, Held | None] = {}
     members: Mapping[str, Held | None] = {}
+    running: Mapping[Running, Held | None] = {}
     gap: bool = False
 
 
@@ -91,7 +98,7 @@ class Coordination(Protocol):
         ...
 
     def owner_news(self, since: int) -> AsyncIterator[News]:
-        """Changes of owner keys after revision ``since``, of all processes, for ever."""
+        """Changes of owner and running keys after revision ``since``, of all processes, for ever."""
         ...
 
     def member_news(self, since: int) -> AsyncIterator[News]:
@@ -112,9 +119,18 @@ class Coordination(Protocol):
         """
         ...
 
-    async def give(self, fences: Sequence[Fence]) -> dict[int, int]:
+    async def give(
+        self, fences: Sequence[Fence], running: Mapping[int, bytes], name: str, *, session: Session
+    ) -> dict[int, int]:
         """Give partitions back, each only if it is still ours: the revision at which its key went;
-        those that are another's by now are left alone, and not in the answer."""
+        those that are another's by now are left alone, and not in the answer.  ``running`` says, for
+        some of them, what ``name`` still runs: written where the partition is given back."""
+        ...
+
+    async def still_running(
+        self, running: Mapping[int, bytes | None], name: str, *, session: Session
+    ) -> None:
+        """Say anew what ``name`` still runs of partitions that it gave back; None = nothing."""
         ...
 
     # --- what others do -----------------------------------------------------------------------

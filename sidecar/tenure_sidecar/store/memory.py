@@ -420,7 +420,10 @@ class MemoryStore:
 
     async def release(self, fences: Sequence[Fence]) -> None:
         """See ``Store.release``."""
-        await self.coordination.give(fences)
+        roster = self.database.roster
+        for fence in fences:
+            if roster.owner(fence.partition) == fence.token:
+                roster.delete_owner(fence.partition)
 
     async def stats(self) -> dict[str, int]:
         """See ``Store.stats``; ``bytes`` is 0."""

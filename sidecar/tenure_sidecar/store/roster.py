@@ -25,7 +25,7 @@ _RENEW_AFTER = 1 / 3  # of the lease
 _BELIEVED = 0.99  # of the lease: so long it counts as alive without being renewed
 
 _Key = tuple[str, int, str]  # kind, partition, name
-_OWNER, _MEMBER = "owner", "member"
+_OWNER, _MEMBER, _RUNNING = "owner", "member", "running"
 
 
 class MemoryRoster:
@@ -52,6 +52,14 @@ class MemoryRoster:
     def put_member(self, name: str, value: bytes, *, lease: int) -> int:
         """Write a member's key; its revision."""
         return self._put((_MEMBER, 0, name), value, lease)
+
+    def put_running(self, partition: int, name: str, value: bytes | None, *, lease: int) -> None:
+        """Write or delete what ``name`` still runs of a partition that it gave away."""
+        key = (_RUNNING, partition, name)
+        if value is not None:
+            self._put(key, value, lease)
+        elif key in self.held:
+            self._delete(key)
 
     def delete_owner(self, partition: int) -> int:
         """Delete the partition's owner key; the revision."""
@@ -177,15 +185,18 @@ class MemoryCoordination:
             {p: one for (kind, p, _), one in held.items() if kind == _OWNER},
             {name: one for (kind, _, name), one in held.items() if kind == _MEMBER},
             self._roster.revision,
+            {(p, name): one for (kind, p, name), one in held.items() if kind == _RUNNING},
         )
 
     async def owner_news(self, since: int) -> AsyncIterator[News]:
         """See ``Coordination.owner_news``."""
-        async for (kind, partition, _), held, revision in self._changes(since):
+        async for (kind, partition, name), held, revision in self._changes(since):
             if not kind:
                 yield News(revision, gap=True)
             elif kind == _OWNER:
                 yield News(revision, owners={partition: held})
+            elif kind == _RUNNING:
+                yield News(revision, running={(partition, name): held})
 
     async def member_news(self, since: int) -> AsyncIterator[News]:
         """See ``Coordination.member_news``."""
@@ -227,13 +238,22 @@ class MemoryCoordination:
                 fences[partition] = Fence(partition, token)
         return fences
 
-    async def give(self, fences: Sequence[Fence]) -> dict[int, int]:
+    async def give(
+        self, fences: Sequence[Fence], running: Mapping[int, bytes], name: str, *, session: Session
+    ) -> dict[int, int]:
         """See ``Coordination.give``."""
-        return {
-            fence.partition: self._roster.delete_owner(fence.partition)
-            for fence in fences
-            if self._roster.owner(fence.partition) == fence.token
-        }
+        ours = [one.partition for one in fences if self._roster.owner(one.partition) == one.token]
+        for partition in ours:
+            if partition in running:
+                self._roster.put_running(partition, name, running[partition], lease=session.id)
+        return {partition: self._roster.delete_owner(partition) for partition in ours}
+
+    async def still_running(
+        self, running: Mapping[int, bytes | None], name: str, *, session: Session
+    ) -> None:
+        """See ``Coordination.still_running``."""
+        for partition, value in running.items():
+            self._roster.put_running(partition, name, value, lease=session.id)
 
     # --- what others do -----------------------------------------------------------------------
 

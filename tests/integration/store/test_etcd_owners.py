@@ -110,6 +110,41 @@ async def test_what_is_given_back_is_told_and_nothing_else(one: EtcdStore) -> No
     await one.client.revoke(lease.id)
 
 
+async def test_what_is_left_running_is_told_with_the_partition(
+    one: EtcdStore, two: EtcdStore
+) -> None:
+    lease = await one.client.lease_grant(60)
+    fences = (await one.owners.claim({3: 0, 4: 0}, b"one", lease=lease.id)).values()
+    watch = two.owners.watch_owners()
+    await watch.started()
+    given = await one.owners.release([f for f in fences if f], {3: b"a"}, "o/ne", lease=lease.id)
+    roster = await two.owners.roster()
+    assert roster.owners == {}
+    assert {place: held.value for place, held in roster.running.items()} == {(3, "o/ne"): b"a"}
+    assert {held.lease for held in roster.running.values()} == {lease.id}
+    first = (await anext(watch)).events
+    assert {(two.owners.place_of(event.kv.key), event.deleted) for event in first} == {
+        ((3, ""), True),
+        ((4, ""), True),
+        ((3, "o/ne"), False),
+    }
+    assert {event.kv.mod_revision for event in first} == set(given.values())
+    await one.owners.still_running({3: b"b", 4: None}, "o/ne", lease=lease.id)
+    assert (await two.owners.roster()).running[3, "o/ne"].value == b"b"
+    await one.owners.still_running({3: None}, "o/ne", lease=lease.id)
+    assert (await two.owners.roster()).running == {}
+    watch.close()
+
+
+async def test_what_another_owns_by_now_is_not_said_to_be_left(one: EtcdStore) -> None:
+    lease = await one.client.lease_grant(60)
+    (first,) = (await one.owners.claim({3: 0}, b"one", lease=lease.id)).values()
+    assert first is not None
+    await one.owners.claim({3: first.token}, b"two", lease=lease.id)
+    assert await one.owners.release([first], {3: b"a"}, "one", lease=lease.id) == {}
+    assert (await one.owners.roster()).running == {}
+
+
 async def test_owning_takes_from_whomever_has_it(one: EtcdStore, two: EtcdStore) -> None:
     (first,) = await one.own([3], "one")
     (second,) = await two.own([3], "two")

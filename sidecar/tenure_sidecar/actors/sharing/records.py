@@ -15,6 +15,7 @@ import msgspec
 from tenure_sidecar.actors.sharing.decide import SIDECAR, Member, Owner, View
 
 if TYPE_CHECKING:
+    from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.store.coordination import Held
 
 
@@ -66,6 +67,7 @@ class OwnerRecord(msgspec.Struct, frozen=True):
 encode = msgspec.json.Encoder().encode
 _member = msgspec.json.Decoder(MemberRecord)
 _owner = msgspec.json.Decoder(OwnerRecord)
+_activities = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 
 def member_of(held: Held) -> Member | None:
@@ -94,6 +96,14 @@ def suspects_of(members: Mapping[str, MemberRecord]) -> set[str]:
         for name, word in record.suspects
         if name in members and members[name].word == word
     }
+
+
+def activities_of(held: Held) -> frozenset[ActivityKey]:
+    """What a list of running activities says; one that cannot be read says nothing."""
+    try:
+        return frozenset(_activities.decode(held.value))
+    except msgspec.MsgspecError:
+        return frozenset()
 
 
 def owner_of(held: Held) -> Owner:

@@ -38,6 +38,7 @@ from tenure_sidecar.actors.sharing.decide import (
     unanswered,
 )
 from tenure_sidecar.actors.sharing.inboxes import Inboxes
+from tenure_sidecar.actors.sharing.left import LeftRunning, elsewhere
 from tenure_sidecar.actors.sharing.neighbours import neighbours
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Fence
@@ -45,10 +46,11 @@ from tenure_sidecar.store.port import Fence
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
     from tenure_sidecar.actors.ownership import Tenant
+    from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.actors.sharing.inboxes import Listener
     from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.actors.sharing.records import Identity
-    from tenure_sidecar.store.coordination import Coordination, Held, News, Session
+    from tenure_sidecar.store.coordination import Coordination, Held, News, Running, Session
     from tenure_sidecar.store.port import Store
 
 _RETRY = 0.2  # seconds after the store failed
@@ -92,6 +94,9 @@ class Sharing:
         self._session: Session | None = None  # what is held is held under it
         self._last: Session | None = None  # the newest, dead or alive
         self.inboxes = Inboxes(store, coordination, listener=listener)
+        self._left = LeftRunning(coordination, identity.name)
+        self._running: dict[Running, Held] = {}  # what others list, and we
+        self._elsewhere: frozenset[ActivityKey] = frozenset()
         self._owner_value = records.encode(records.OwnerRecord(identity.name, identity.pod))
         self._slots = (Slot(),) * store.partitions
         self._held: dict[int, Fence] = {}
@@ -158,6 +163,14 @@ class Sharing:
         except TimeoutError:
             _log.warning("not everything was handed over in time", left=len(self._kept()))
 
+    def elsewhere(self, activity: ActivityKey) -> bool:
+        """See ``Ownership.elsewhere``."""
+        return activity in self._elsewhere
+
+    async def finish(self) -> None:
+        """See ``Ownership.finish``."""
+        await self._left.ended.wait()
+
     async def stop(self) -> None:
         """See ``Ownership.stop``."""
         self.inboxes.abort()
@@ -212,6 +225,7 @@ class Sharing:
         work: tuple[Coroutine[Any, Any, object], ...] = (
             session.lost.wait(),
             self._act(session),
+            self._left.run(session),
             self._hear(coordination.owner_news(self._read)),
             self._hear(coordination.member_news(self._read)),
         )
@@ -230,6 +244,7 @@ class Sharing:
     def _lose_all(self) -> None:
         """Nothing is held any more."""
         self._session = None
+        self._left.clear()
         self._slots, held = lease_lost(self._slots)
         self._part(held)
 
@@ -242,6 +257,7 @@ class Sharing:
         self._read = self._revision = roster.revision
         self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
         self._members = dict(roster.members)
+        self._running = dict(roster.running)
 
     async def _hear(self, news: AsyncIterator[News]) -> None:
         async for one in news:
@@ -257,6 +273,11 @@ class Sharing:
                 self._owners.pop(partition, None)
             else:
                 self._owners[partition] = records.owner_of(held)
+        for place, held in news.running.items():
+            if held is None:
+                self._running.pop(place, None)
+            else:
+                self._running[place] = held
         if news.owners:
             self._revision = news.revision
         for name, held in news.members.items():
@@ -277,6 +298,7 @@ class Sharing:
                 while self._stale:
                     await self._list()
                 self._look_around()
+                self._look_elsewhere()
                 mine = self._record()
                 if mine != announced:
                     value = records.encode(mine)
@@ -302,6 +324,15 @@ class Sharing:
         )
         self.suspects |= peers.suspects.keys()
 
+    def _look_elsewhere(self) -> None:
+        """See what others still run, and run what they do not run any more."""
+        before = self._elsewhere
+        if before or self._running:
+            self._elsewhere = elsewhere(
+                self._running, self._members, me=self.identity.name, gone=self.suspects
+            )
+            self._tenant.run_again(before - self._elsewhere)
+
     def _record(self) -> records.MemberRecord:
         peers = self._peers
         return records.MemberRecord(
@@ -325,6 +356,9 @@ class Sharing:
             suspects=self.suspects,
             quiet=self._quiet(),
         )
+        left = self._tenant.leave(decision.releases.keys(), self._left.end)
+        for partition, activities in left.items():
+            self._left.add(partition, activities)
         self._slots = decision.slots
         changes = [(was.phase, now.phase) for was, now in zip(before, self._slots, strict=True)]
         self._part([p for p, (was, now) in enumerate(changes) if was.holds and not now.holds])
@@ -407,7 +441,7 @@ class Sharing:
         gone: dict[int, int] | None = None
         try:
             fences = [Fence(partition, token) for partition, token in releases.items()]
-            gone = await self._coordination.give(fences)
+            gone = await self._left.give(fences, session=session)
         except StoreError as error:
             _log.warning("giving partitions back failed", count=len(releases), error=str(error))
         if session is not self._session:

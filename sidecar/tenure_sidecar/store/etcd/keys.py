@@ -17,6 +17,7 @@
 ``outbox/<p>/<id>``                what a very large turn still has to send
 ``doc/<key>``                      a document
 ``owners/<p>``                     who owns the partition; its mod revision is the fence
+``owners/<p>/<name>``              what a former owner still runs of it
 ``members/<name>``                 who is there
 ``writers/<handle>``               see ``barrier``
 =================================  ===============================================================
@@ -174,6 +175,10 @@ class Keys:
     def owner(self, partition: int) -> bytes:
         """Who owns it."""
         return b"%s%d" % (self.owners.first, partition)
+
+    def running(self, partition: int, name: str) -> bytes:
+        """What a former owner still runs of it."""
+        return b"%s%d/%s" % (self.owners.first, partition, name.encode())
 
     def of_partition(self, kind: str, partition: int) -> Span:
         """All keys of a kind: ``inbox``, ``timer``, ``active``, ..."""

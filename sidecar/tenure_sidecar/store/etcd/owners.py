@@ -5,6 +5,9 @@ a partition is a comparison of the revision that was seen and a put, so of sever
 one succeeds, and whoever held the partition before is shut out by the same write.  A key goes with
 its lease; that tells others when to try, and is never what makes it safe.
 
+``owners/<p>/<name>`` says what a former owner still runs.  It lies beside the owner key, so that one
+watch tells both in the order in which they were written.
+
 Who should own what is decided elsewhere (``actors``).  This is the narrow surface for it: ``claim``,
 ``release``, ``announce``, and the two ranges of keys to list and watch.
 """
@@ -12,13 +15,14 @@ Who should own what is decided elsewhere (``actors``).  This is the narrow surfa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tenure_common.errors import OutcomeUnknownError
 from tenure_sidecar.etcd import Delete, Get, Put, Txn, TxnResult, unchanged
-from tenure_sidecar.store.coordination import Held, Roster
+from tenure_sidecar.store.coordination import Held, Roster, Running
 from tenure_sidecar.store.port import Fence
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.store.etcd.keys import Keys
 
 _AT_ONCE = 60
+NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
 
@@ -42,33 +47,34 @@ class Owners:
         (owners, members), revision = await self._client.snapshot(
             (Get(*self._keys.owners), Get(*self._keys.members))
         )
+        held: dict[int, Held] = {}
+        running: dict[Running, Held] = {}
+        for kv in owners.kvs:
+            partition, name = self.place_of(kv.key)
+            one = Held(kv.value, kv.mod_revision, kv.lease)
+            if name:
+                running[partition, name] = one
+            else:
+                held[partition] = one
         return Roster(
-            {
-                int(self._keys.last(kv.key, self._keys.owners)): Held(
-                    kv.value, kv.mod_revision, kv.lease
-                )
-                for kv in owners.kvs
-            },
-            {
-                self._keys.last(kv.key, self._keys.members): Held(
-                    kv.value, kv.mod_revision, kv.lease
-                )
-                for kv in members.kvs
-            },
+            held,
+            {self.name_of(kv.key): Held(kv.value, kv.mod_revision, kv.lease) for kv in members.kvs},
             revision,
+            running,
         )
 
     def watch_owners(self, *, revision: int = 0) -> Watch:
-        """Changes of owner keys from ``revision`` on; ``partition_of`` reads the keys."""
+        """Changes of owner and running keys from ``revision`` on; ``place_of`` reads the keys."""
         return self._client.watch(*self._keys.owners, revision=revision)
 
     def watch_members(self, *, revision: int = 0) -> Watch:
         """Changes of member keys from ``revision`` on; ``name_of`` reads the keys."""
         return self._client.watch(*self._keys.members, revision=revision)
 
-    def partition_of(self, key: bytes) -> int:
-        """The partition of an owner key."""
-        return int(self._keys.last(key, self._keys.owners))
+    def place_of(self, key: bytes) -> Running:
+        """The partition of an owner key, with no name; the partition and the name of a running key."""
+        partition, _, name = self._keys.last(key, self._keys.owners).partition("/")
+        return int(partition), name
 
     def name_of(self, key: bytes) -> str:
         """The name of a member key."""
@@ -133,8 +139,20 @@ class Owners:
             found[partition] = Fence(partition, kv.mod_revision) if kv and taken else None
         return found
 
-    async def release(self, fences: Sequence[Fence]) -> dict[int, int]:
+    async def release(
+        self,
+        fences: Sequence[Fence],
+        running: Mapping[int, bytes] = NOTHING,
+        name: str = "",
+        *,
+        lease: int = 0,
+    ) -> dict[int, int]:
         """Give partitions back; those that another owner has by now are left alone.
+
+        Args:
+            fences: of the partitions.
+            running: what ``name`` still runs of them, written where they are given back, under
+                ``lease``.
 
         Returns at which revision the key of each partition went that was given back.
         Raises: StoreError.
@@ -147,7 +165,10 @@ class Owners:
                 [
                     Txn(
                         (unchanged(self._keys.owner(fence.partition), fence.token),),
-                        (Delete(self._keys.owner(fence.partition)),),
+                        (
+                            Delete(self._keys.owner(fence.partition)),
+                            *self._running(running, fence.partition, name, lease),
+                        ),
                     )
                     for fence in chunk.values()
                 ],
@@ -156,3 +177,25 @@ class Owners:
                 if isinstance(one, TxnResult) and one.succeeded:
                     gone[partition] = result.revision
         return gone
+
+    def _running(
+        self, running: Mapping[int, bytes], partition: int, name: str, lease: int
+    ) -> tuple[Put, ...]:
+        if partition not in running:
+            return ()
+        return (Put(self._keys.running(partition, name), running[partition], lease),)
+
+    async def still_running(
+        self, running: Mapping[int, bytes | None], name: str, *, lease: int
+    ) -> None:
+        """Write what ``name`` still runs of partitions that it gave back; None = nothing.
+
+        Raises: StoreError.
+        """
+        ops = [
+            Delete(key) if value is None else Put(key, value, lease)
+            for partition, value in running.items()
+            for key in [self._keys.running(partition, name)]
+        ]
+        for at in range(0, len(ops), _AT_ONCE):
+            await self._client.txn((), ops[at : at + _AT_ONCE])

@@ -36,8 +36,13 @@ class EtcdCoordination:
         owners = self._store.owners
         watch = owners.watch_owners(revision=since + 1)
         async for revision, events in _changes(watch):
-            changed = _by(owners.partition_of, events)
-            yield News(revision, owners=changed, gap=not events)
+            changed = _by(owners.place_of, events)
+            yield News(
+                revision,
+                owners={p: held for (p, name), held in changed.items() if not name},
+                running={place: held for place, held in changed.items() if place[1]},
+                gap=not events,
+            )
 
     async def member_news(self, since: int) -> AsyncIterator[News]:
         """See ``Coordination.member_news``."""
@@ -58,9 +63,17 @@ class EtcdCoordination:
         await self._store.recover([partition for partition, fence in fences.items() if fence])
         return fences
 
-    async def give(self, fences: Sequence[Fence]) -> dict[int, int]:
+    async def give(
+        self, fences: Sequence[Fence], running: Mapping[int, bytes], name: str, *, session: Session
+    ) -> dict[int, int]:
         """See ``Coordination.give``."""
-        return await self._store.owners.release(fences)
+        return await self._store.owners.release(fences, running, name, lease=session.id)
+
+    async def still_running(
+        self, running: Mapping[int, bytes | None], name: str, *, session: Session
+    ) -> None:
+        """See ``Coordination.still_running``."""
+        await self._store.owners.still_running(running, name, lease=session.id)
 
     def observe(self, instance_id: str) -> AsyncIterator[Head | None]:
         """See ``Coordination.observe``."""
