@@ -94,7 +94,10 @@ class EngineConfig(StoreConfig, frozen=True, kw_only=True):
         Meta(ge=0, description="An activity not answered for so long is sent again; 0 = never."),
     ] = 0.0
     grace: Annotated[
-        float, Meta(ge=0, description="How long a stop waits for calls and for the app.")
+        float,
+        Meta(
+            ge=0, description="How long a stop waits for calls, activities under way and the app."
+        ),
     ] = 5.0
     api_token: Annotated[
         str,
