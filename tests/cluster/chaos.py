@@ -22,9 +22,10 @@ from planted import BUGS
 
 from support.etcd import Cluster
 from support.fleet import Fleet, Sidecar
+from support.proxy import FaultProxy
 
 WIDTH = 16
-FAULTS = 8  # of one round
+FAULTS = 8  # half as many come a second time in a round
 
 
 def killed(fleet: Fleet, one: Sidecar, _chance: random.Random) -> None:
@@ -69,6 +70,28 @@ def etcd_killed(fleet: Fleet, _one: Sidecar, chance: random.Random) -> None:
     member.wait_ready()
 
 
+def app_killed(fleet: Fleet, one: Sidecar, _chance: random.Random) -> None:
+    """SIGKILL of the app, and started again when the others own everything."""
+    fleet.app_gone(one)
+    fleet.app_back(one)
+
+
+def app_paused(fleet: Fleet, one: Sidecar, chance: random.Random) -> None:
+    """SIGSTOP of the app for a while."""
+    assert one.app is not None
+    one.app.pause()
+    fleet.progress(chance.randrange(1, 50))
+    one.app.go_on()
+
+
+def slow(fleet: Fleet, one: Sidecar, chance: random.Random) -> None:
+    """The way to etcd takes 0.1 seconds for a while, and then breaks."""
+    fleet.on_wires(one, lambda wire: wire.delay(0.1))
+    fleet.progress(chance.randrange(1, 50))
+    fleet.on_wires(one, FaultProxy.resume)
+    fleet.on_wires(one, FaultProxy.reset)
+
+
 def all_killed(fleet: Fleet, _one: Sidecar, _chance: random.Random) -> None:
     """SIGKILL of all sidecars at once."""
     here = [each for each in fleet.sidecars if each.here]
@@ -84,6 +107,9 @@ KINDS: Sequence[Callable[[Fleet, Sidecar, random.Random], None]] = (
     stopped,
     paused,
     cut_off,
+    app_killed,
+    app_paused,
+    slow,
     etcd_killed,
     all_killed,
 )

@@ -1,8 +1,8 @@
 """Three sidecars on etcd under load from a stock SDK app, and everything that can happen to them.
 
 Real parts only, each a process: etcd, sidecars, apps, the client.  In scope: F1, F2 (a sidecar, all
-of them), F3 (an owner that was paused past its lease), F5 (etcd), F6 (cut off from etcd only), F25
-(SIGTERM) and F26 of the fault matrix, with invariants I1 to I7 and I10.  ``make chaos`` runs the same
+of them), F3 (an owner that was paused past its lease), F5 (etcd), F6 (cut off from etcd only), F13 (the
+app), F25 (SIGTERM) and F26 of the fault matrix, with invariants I1 to I7 and I10.  ``make chaos`` runs the same
 faults in random order for as long as it is told to.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import LEASE, Fleet
+from support.fleet import LEASE, PARTITIONS, Fleet
 
 WIDTH = 16
 
@@ -116,4 +116,44 @@ async def test_etcd_is_killed(fleet: Fleet) -> None:
         fleet.until(fleet.idle, "nobody owns anything")
         member.start()
         member.wait_ready()
+    await check(fleet)
+
+
+async def test_the_app_is_killed_stands_still_and_comes_back(fleet: Fleet) -> None:
+    one, two, three = fleet.sidecars
+    with fleet.fault():
+        fleet.app_gone(one)
+        fleet.progress(50)
+        fleet.app_back(one)
+    with fleet.fault():  # its connection stays, and what it has waits for it
+        assert two.app is not None
+        two.app.pause()
+        fleet.progress(50)
+        two.app.go_on()
+    with fleet.fault():  # the whole pod
+        fleet.kill(three)
+        assert three.app is not None
+        three.app.kill()
+        fleet.until(fleet.owned, "the others own what it owned")
+        fleet.join(three)
+    await check(fleet)
+
+
+async def test_replicas_come_and_go_and_nothing_runs_twice(fleet: Fleet) -> None:
+    one, *others = fleet.sidecars
+    for _ in range(3):
+        with fleet.move():
+            others.append(fleet.add())
+    for each in others:
+        with fleet.move():
+            fleet.stop(each)
+            fleet.retire(each)
+    assert one.metric("tenure_partitions_owned") == PARTITIONS
+    for each in others[:2]:  # flapping: nobody waits until all is well
+        fleet.again(each)
+        fleet.stop(each)
+        fleet.again(each)
+        fleet.app_back(each)
+    with fleet.move():
+        fleet.settled()
     await check(fleet)

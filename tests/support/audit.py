@@ -14,7 +14,8 @@ read, and each promise is a question about it.
 * *Nothing is stuck.*  Every instance has ended.
 * *The store is sound*, as ``tenure doctor`` sees it.
 
-Only for stores that were never compacted, and apps that purge, restart and rewind nothing.
+What is compacted must have been read before: a ``Story`` can be read on at any time.  Only for apps
+that purge, restart and rewind nothing.
 """
 
 from __future__ import annotations
@@ -76,49 +77,55 @@ class Audit:
     partitions: int = 0
 
 
-async def audit(urls: Iterable[str], *, app: str, namespace: str = "default") -> Audit:
-    """Read and judge everything.  Raises: StoreError."""
+async def audit(
+    urls: Iterable[str], *, app: str, namespace: str = "default", story: Story | None = None
+) -> Audit:
+    """Read and judge everything; ``story`` is what was read of it already.  Raises: StoreError."""
     client = EtcdClient(tuple(urls), clock=monotonic)
     try:
-        keys = Keys(namespace, app)
-        found = Audit(await check(client, keys))
+        story = story or Story(app=app, namespace=namespace)
+        found, keys = story.found, story.keys
+        found.wrong += await check(client, keys)
         found.partitions = keys.partitions
-        await _Story(client, keys, found).read()
+        await story.read(client)
         await _histories(client, keys, found)
         return found
     finally:
         await client.close()
 
 
-class _Story:
+class Story:
     """Every change of the app's keys, in order."""
 
-    def __init__(self, client: EtcdClient, keys: Keys, found: Audit) -> None:
-        self._client = client
-        self._keys = keys
-        self._found = found
+    def __init__(self, *, app: str, namespace: str = "default", partitions: int = 0) -> None:
+        self.keys = Keys(namespace, app, partitions=partitions)
+        self.found = Audit()
+        self.next = 1  # revision
         self._owners: dict[int, int] = {}  # partition -> lease
         self._before: dict[int, int] = {}  # the same, of the last owner there was
         self._process: dict[int, str] = {}  # lease -> who commits under it
         self._ended: dict[str, Head] = {}
         self._turns: set[bytes] = set()
 
-    async def read(self) -> None:
-        """From the first revision to the newest that is still of a key."""
+    async def read(self, client: EtcdClient) -> None:
+        """On to the newest revision that is still of a key.  Raises: StoreError."""
         newest = 0
-        async for page in self._client.scan(*span(self._keys.root), keys_only=True):
+        async for page in client.scan(*span(self.keys.root), keys_only=True):
             newest = max([newest, *(kv.mod_revision for kv in page.kvs)])
-        watch = self._client.watch(*span(self._keys.root), revision=1)
+        if newest < self.next:
+            return
+        watch = client.watch(*span(self.keys.root), revision=self.next)
         async for batch in watch:
             assert not batch.gap, "the store was compacted: its story is not known"
             for change in batch.events:
                 self._change(change)
+            self.next = batch.revision + 1
             if batch.revision >= newest:
                 break
         watch.close()
 
     def _change(self, change: Change) -> None:
-        kind, *path = change.kv.key[len(self._keys.root) :].decode().split("/")
+        kind, *path = change.kv.key[len(self.keys.root) :].decode().split("/")
         if kind == "owners" and len(path) == 1:
             self._owner(int(path[0]), _NOBODY if change.deleted else change.kv.lease)
         elif kind == "head":
@@ -129,12 +136,12 @@ class _Story:
     def _owner(self, partition: int, lease: int) -> None:
         self._owners[partition] = lease
         if lease != _NOBODY:
-            self._found.takeovers += self._before.get(partition, lease) != lease
+            self.found.takeovers += self._before.get(partition, lease) != lease
             self._before[partition] = lease
 
     def _head(self, change: Change, instance_id: str) -> None:
         if change.deleted:
-            self._found.wrong.append(f"'{instance_id}' was deleted")
+            self.found.wrong.append(f"'{instance_id}' was deleted")
             return
         value = unpack(change.kv.key, change.kv.value, HeadValue)
         if not value.head:
@@ -142,25 +149,25 @@ class _Story:
         head = decode_head(value.head)
         last = self._ended.get(instance_id)
         if last is not None and (last.status, last.output) != (head.status, head.output):
-            self._found.wrong.append(f"'{instance_id}' had ended, and changed")
+            self.found.wrong.append(f"'{instance_id}' had ended, and changed")
         if head.status.terminal:
             self._ended[instance_id] = head
         if value.book.count:  # an instance is made by whoever was asked to
             self._commit(instance_id, head.commit_id[:_PROCESS], change.kv.mod_revision)
 
     def _commit(self, instance_id: str, process: str, revision: int) -> None:
-        self._found.commits += 1
-        lease = self._owners.get(self._keys.partition(instance_id), _NOBODY)
+        self.found.commits += 1
+        lease = self._owners.get(self.keys.partition(instance_id), _NOBODY)
         if lease == _NOBODY:
-            self._found.stale += 1
-            self._found.wrong.append(f"'{instance_id}' has a commit without owner at {revision}")
+            self.found.stale += 1
+            self.found.wrong.append(f"'{instance_id}' has a commit without owner at {revision}")
         elif self._process.setdefault(lease, process) != process:
-            self._found.stale += 1
-            self._found.wrong.append(f"'{instance_id}' has a commit of an old owner at {revision}")
+            self.found.stale += 1
+            self.found.wrong.append(f"'{instance_id}' has a commit of an old owner at {revision}")
 
     def _turn(self, change: Change, instance_id: str) -> None:
         if change.deleted or change.kv.key in self._turns:
-            self._found.wrong.append(f"the history of '{instance_id}' was changed afterwards")
+            self.found.wrong.append(f"the history of '{instance_id}' was changed afterwards")
         self._turns.add(change.kv.key)
 
 

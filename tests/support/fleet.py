@@ -20,15 +20,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from support.audit import Audit, audit
+from support.audit import Audit, Story, audit
 from support.engine import EngineProcess, free_ports
 from support.etcd import Cluster
 from support.orders import App, Effects, Load, Window, early, judge
 from support.proxy import FaultProxy
+from tenure_sidecar.etcd import EtcdClient
 
 LEASE = 2  # seconds: etcd's shortest
 TIMEOUT = 2.0  # seconds of a call to etcd
@@ -75,12 +77,12 @@ class Wires:
 
 
 class Sidecar:
-    """A sidecar, its app, and its wire to etcd (None = it has none of its own)."""
+    """A sidecar, its app, and its wires to the members of etcd (none = they are everybody's)."""
 
-    def __init__(self, name: str, engine: EngineProcess, wire: FaultProxy | None) -> None:
+    def __init__(self, name: str, engine: EngineProcess, wires: Sequence[FaultProxy]) -> None:
         self.name = name
         self.engine = engine
-        self.wire = wire
+        self.wires = wires
         self.app: App | None = None
         self.here = False  # it runs, and can be asked
 
@@ -125,6 +127,7 @@ class Fleet:
         self.windows: list[Window] = []
         self.faults = 0
         self.load: Load | None = None
+        self.story = Story(app=self.app_id, partitions=PARTITIONS)
         self._folder = folder
         self._lease = lease
         self._program = program
@@ -136,11 +139,10 @@ class Fleet:
         name = f"pod-{len(self.sidecars)}"
         folder = self._folder / name
         folder.mkdir()
-        wire = None
         ports = [member.client_port for member in self.cluster.members]
-        if self._wires is not None:
-            wire = self._wires.make(ports[0])
-            ports = [wire.port]
+        wires = [] if self._wires is None else [self._wires.make(port) for port in ports]
+        if wires:
+            ports = [wire.port for wire in wires]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         engine = EngineProcess(
             folder,
@@ -155,7 +157,7 @@ class Fleet:
             ],
             program=self._program,
         )
-        self.sidecars.append(Sidecar(name, engine, wire))
+        self.sidecars.append(Sidecar(name, engine, wires))
         return self.sidecars[-1]
 
     # --- life ---------------------------------------------------------------------------------
@@ -180,6 +182,11 @@ class Fleet:
         """The container of a sidecar that ended is started again; its app stayed."""
         one.engine.start()
         one.here = True
+
+    def join(self, one: Sidecar) -> None:
+        """The whole pod of a sidecar that ended is started again."""
+        one.engine.start()
+        self._join(one)
 
     def retire(self, one: Sidecar) -> None:
         """A sidecar that was killed never comes back, and its app goes too."""
@@ -294,18 +301,53 @@ class Fleet:
 
     def cut(self, one: Sidecar) -> None:
         """Nothing passes between the sidecar and etcd, until the others have its partitions."""
-        assert one.wire is not None
-        assert self._wires is not None
         one.here = False
-        self._wires.call(one.wire.cut)
+        self.on_wires(one, FaultProxy.cut)
         self.settled()
 
     def mend(self, one: Sidecar) -> None:
         """Everything passes again."""
-        assert one.wire is not None
-        assert self._wires is not None
-        self._wires.call(one.wire.resume)
+        self.on_wires(one, FaultProxy.resume)
         one.here = True
+
+    async def compact(self) -> None:
+        """Let etcd forget what was; it is read before."""
+        async with self.client() as client:
+            await self.story.read(client)
+            await client.compact(self.story.next - 1)
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[EtcdClient]:
+        """One that is no sidecar's."""
+        client = EtcdClient(tuple(self.cluster.urls), clock=time.monotonic)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    def taken(self) -> float:
+        """How often those that are here took a partition."""
+        return sum(one.metric("tenure_partitions_taken_total") for one in self.sidecars if one.here)
+
+    def app_gone(self, one: Sidecar) -> None:
+        """SIGKILL of the app; the sidecar stays, and the others own what it owned."""
+        assert one.app is not None
+        one.app.kill()
+        one.app = None
+        self.until(lambda: not one.metric("tenure_partitions_owned"), "it owns nothing")
+        self.until(self.owned, "the others own everything")
+
+    def app_back(self, one: Sidecar) -> None:
+        """The app is started again."""
+        self._join(one)
+
+    def on_wires(
+        self, one: Sidecar, do: Callable[[FaultProxy], None], members: Sequence[int] | None = None
+    ) -> None:
+        """Do something with the sidecar's wires: to all members of etcd, or to these."""
+        assert self._wires is not None
+        for at in range(len(one.wires)) if members is None else members:
+            self._wires.call(partial(do, one.wires[at]))
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -313,7 +355,7 @@ class Fleet:
         """End the load and judge; the audit of etcd, and everything that is wrong."""
         assert self.load is not None
         report = await asyncio.to_thread(self.load.end)
-        found = await audit(self.cluster.urls, app=self.app_id)
+        found = await audit(self.cluster.urls, app=self.app_id, story=self.story)
         effects = self.effects.read()
         wrong = early(effects, found.due)
         wrong += judge(

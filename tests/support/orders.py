@@ -8,6 +8,7 @@ meanwhile.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections import defaultdict
@@ -91,6 +92,14 @@ class App:
             )
         assert self._process.stdout is not None
         assert self._process.stdout.readline().strip() == "working"
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -121,10 +121,9 @@ class FaultProxy:
             return
         pair = _Pair((reader, writer), there, self.ways)
         self._pairs.add(pair)
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # it was reset
             await pair.task
-        finally:
-            self._pairs.discard(pair)
+        self._pairs.discard(pair)
 
 
 End = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -23,7 +23,11 @@ from durabletask import client
 
 WAIT = 120.0  # seconds for one order; a bound, not a target
 _AT_ONCE = 5.0  # seconds of one call that waits
-_RETRY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_RETRY = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,  # etcd is full
+)
 
 Hub = client.TaskHubGrpcClient
 
