@@ -175,7 +175,10 @@ class Sharing:
         """See ``Ownership.stop``."""
         self.inboxes.abort()
         if self._last is not None:
-            await self._last.close()
+            try:
+                await self._last.close()
+            except StoreError as error:  # nobody may wait for a store that is away
+                _log.warning("the lease is left to end by itself", error=str(error))
 
     def abort(self) -> None:
         """See ``Ownership.abort``."""
