@@ -15,7 +15,8 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_common.names import API_GROUP, API_VERSION
 from tenure_common.times import NANOS
-from tenure_operator.cluster import Body, Cluster, ConflictError, GoneError
+from tenure_operator.cluster import Body, Cluster
+from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.conditions import stamp
 from tenure_operator.reconcile.steps import Announcement
 from tenure_operator.resources import Resource

@@ -12,7 +12,7 @@ from tenure_operator.instance import InstanceFailure, Stall
 from tenure_operator.reconcile.conditions import Wanted, conditions
 from tenure_operator.reconcile.mirror import MAX_PAYLOAD, mirrored, missing, only_progress, word
 from tenure_operator.reconcile.stories import stories
-from tenure_operator.resources import Condition, WorkflowStatus, status_object
+from tenure_operator.resources import Condition, WorkflowStatus
 
 OF = workflow(status=STARTED)
 
@@ -68,10 +68,10 @@ def test_why_it_stalled() -> None:
 def test_values_that_are_nothing_are_values() -> None:
     for value in (None, 0, False, "", [], {}):
         found = mirrored(OF, run(OF, "COMPLETED", output=value, custom_status=value), now=NOW)
-        assert status_object(found)["output"] == value
-        assert status_object(found)["customStatus"] == value
+        assert msgspec.to_builtins(found)["output"] == value
+        assert msgspec.to_builtins(found)["customStatus"] == value
     nothing = mirrored(OF, run(OF, "COMPLETED"), now=NOW)
-    assert "output" not in status_object(nothing)
+    assert "output" not in msgspec.to_builtins(nothing)
 
 
 def test_a_long_value_is_only_measured() -> None:
