@@ -60,9 +60,6 @@ class Desk:
     progress_at: dict[Key, int] = field(default_factory=dict[Key, int])
     begun_at: dict[Key, int] = field(default_factory=dict[Key, int])  # started, and not written yet
     awaited: dict[Key, set[Key]] = field(default_factory=dict[Key, set[Key]])  # by Workflow: events
-    raised: set[str] = field(
-        default_factory=set[str]
-    )  # uids of events whose status may be unwritten
     tally: Tally = field(default_factory=Tally)
 
     def take(self, body: bytes, kind: type[R]) -> R:
@@ -79,7 +76,6 @@ class Desk:
         """The resource is gone: nothing of it stays."""
         before = self.cache.drop(key)
         if before is not None:
-            self.raised.discard(before.metadata.uid)
             if isinstance(before, WorkflowEvent) and before.spec.workflow_name is not None:
                 target = Key("Workflow", key.namespace, before.spec.workflow_name)
                 self.awaited.get(target, set()).discard(key)
