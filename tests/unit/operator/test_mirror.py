@@ -10,7 +10,16 @@ import pytest
 from support.values import CREATED, NOW, STARTED, run, workflow
 from tenure_operator.instance import InstanceFailure, Stall
 from tenure_operator.reconcile.conditions import Wanted, conditions
-from tenure_operator.reconcile.mirror import MAX_PAYLOAD, mirrored, missing, only_progress, word
+from tenure_operator.reconcile.mirror import (
+    MAX_PAYLOAD,
+    just_begun,
+    mirrored,
+    missing,
+    only_progress,
+    refused,
+    word,
+)
+from tenure_operator.reconcile.refusals import unanswered
 from tenure_operator.reconcile.stories import stories
 from tenure_operator.resources import Condition, WorkflowStatus
 
@@ -171,3 +180,19 @@ def test_what_is_told(before: str | None, after: str, told: list[tuple[str, bool
     new = mirrored(OF, run(OF, after), now=NOW)
     assert [(one.reason, one.warning) for one in stories(old, new)] == told
     assert all(one.message for one in stories(old, new))
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [("PENDING", True), ("RUNNING", True), ("COMPLETED", False), ("STALLED", False)],
+)
+def test_the_first_status_of_a_run_that_goes_on_may_wait(status: str, waits: bool) -> None:
+    of = workflow()
+    new = mirrored(of, run(of, status), now=NOW)
+    assert just_begun(of.status, new) is waits
+    assert not just_begun(new, new), "the second does not"
+
+
+def test_a_refusal_does_not_wait() -> None:
+    of = workflow()
+    assert not just_begun(of.status, refused(of, unanswered("away"), now=NOW))
