@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import ssl
 import sys
 import tempfile
@@ -212,19 +213,37 @@ class User:
             self.running.add(name)
 
 
-async def throughput(user: User, operator: OperatorProcess, count: int) -> None:
+async def throughput(
+    user: User, operator: OperatorProcess, plane: ControlPlane, count: int
+) -> None:
     """Created to Completed."""
     names = [f"run-{number}" for number in range(count)]
-    began, before = time.perf_counter(), procfs.read(operator.pid).cpu
+    writes = operator.metric("tenure_operator_writes_total")
+    programs = {
+        "operator": operator.pid,
+        "API server": plane.apiserver.pid,
+        "etcd": plane.etcd.pid,
+        "bench": os.getpid(),
+    }
+    before = {name: procfs.read(pid).cpu for name, pid in programs.items()}
+    began = time.perf_counter()
     await user.create(names, "order")
     created = time.perf_counter() - began
     await user.until(lambda: all(name in user.completed for name in names))
     taken = max(user.completed[name] for name in names) - began
-    cpu = 1000 * (procfs.read(operator.pid).cpu - before) / count
+    cpu = {
+        name: 1000 * (procfs.read(pid).cpu - before[name]) / count for name, pid in programs.items()
+    }
+    writes = (operator.metric("tenure_operator_writes_total") - writes) / count
+    cores = len(os.sched_getaffinity(0))
     print(
         f"created to Completed: {count / taken:,.0f} resources/s "
-        f"({count:,} in {taken:.1f} s; creating them took {created:.1f} s), "
-        f"{cpu:.1f} ms of the operator's CPU each"
+        f"({count:,} in {taken:.1f} s; creating them took {created:.1f} s), {writes:.1f} writes each"
+    )
+    print(
+        f"  CPU each: {', '.join(f'{name} {took:.1f} ms' for name, took in cpu.items())}; "
+        f"the operator alone would end at {1000 / cpu['operator']:,.0f} resources/s, "
+        f"all of them on {cores} cores at {1000 * cores / sum(cpu.values()):,.0f}"
     )
 
 
@@ -323,7 +342,7 @@ async def _measure(plane: ControlPlane, folder: Path, sizes: Sizes) -> None:
         try:
             await asyncio.to_thread(operator.ready)
             await user.watch()
-            await throughput(user, operator, sizes.throughput)
+            await throughput(user, operator, plane, sizes.throughput)
             await latency(user, stub, sizes.events, sizes.rate)
             more = max(0, sizes.resources - sizes.throughput - sizes.events)
             names = [f"more-{number}" for number in range(more)]

@@ -43,6 +43,13 @@ class Cache:
             self._children.setdefault(owner, {})[resource.key] = None
         return True
 
+    def known(self, key: Key, uid: str, version: str) -> bool:
+        """Whether that version of that object, or a newer one, is kept already."""
+        before = self._all.get(key)
+        if before is None or before.metadata.uid != uid:
+            return False
+        return not _later(version, before.metadata.resource_version)
+
     def drop(self, key: Key) -> Resource | None:
         """Forget it; what was known is returned."""
         before = self._all.pop(key, None)
@@ -86,5 +93,8 @@ def owner_of(resource: Resource) -> Key | None:
 def _newer(resource: Resource, before: Resource) -> bool:
     if resource.metadata.uid != before.metadata.uid:
         return True
-    new, old = resource.metadata.resource_version, before.metadata.resource_version
+    return _later(resource.metadata.resource_version, before.metadata.resource_version)
+
+
+def _later(new: str, old: str) -> bool:
     return int(new) > int(old) if new.isdigit() and old.isdigit() else new != old

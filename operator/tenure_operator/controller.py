@@ -16,7 +16,7 @@ import structlog
 from tenure_common.errors import BadResourceError, ClusterUnavailableError, TenureError
 from tenure_common.times import NANOS
 from tenure_operator.breaker import Breaker
-from tenure_operator.cluster import ConflictError, GoneError
+from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.backoff import backoff
 from tenure_operator.resources import (
     Key,
@@ -66,6 +66,8 @@ class Controller:
         if change == "DELETED":
             self._desk.forget(key)
             return
+        if self._desk.cache.known(key, meta["uid"], meta["resourceVersion"]):
+            return  # what was written here was taken from the answer
         try:
             resource = decode(body, KINDS[kind])
         except BadResourceError as error:

@@ -1,7 +1,7 @@
 """The management API of the gateway, as the operator uses it.
 
-A call whose outcome is unknown is repeated: a start carries a key of its own, the verbs have no second
-effect, and a look changes nothing.  An event alone has no key: a repeat raises it once more.
+A call whose outcome is unknown is repeated: a start and an event carry a key of their own, the verbs
+have no second effect, and a look changes nothing.
 
 When the gateway does not answer, calls fail at once instead of each waiting for its own time-out;
 one small request at a time finds out when it is back, and whoever waits is told.
@@ -149,7 +149,8 @@ class Gateway:
     async def raise_event(self, step: Raise) -> None:
         """Raise an event."""
         one = self._one(App(step.namespace, step.app_id), step.instance_id)
-        await self._call("POST", f"{one}/events/{quote(step.event, safe='')}", step.body)
+        headers = {"Idempotency-Key": step.request_key}
+        await self._call("POST", f"{one}/events/{quote(step.event, safe='')}", step.body, headers)
 
     async def watch(self, app: App, *, tag: str, cursor: str | None) -> AsyncIterator[Line]:
         """The runs with that tag: all of them, or what changed after ``cursor``; then each change."""
@@ -272,9 +273,15 @@ def _refused(status: int, content: bytes, url: str) -> RefusedError:
         said = msgspec.json.decode(content, type=_Error)
     except msgspec.DecodeError:
         said = _Error()
-    if said.code and status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return RefusedError(refusal(said.code, status, said.message))
     text = said.message or content[:200].decode(errors="replace")
+    if status == HTTPStatus.UNAUTHORIZED:
+        message = (
+            f"the gateway at {url.partition('/apps/')[0]} does not know the operator: {text}; compare "
+            "--gateway-token-file and --gateway-cert with the gateway's access file"
+        )
+        return RefusedError(refusal(GatewayRefusedError.code, status, message))
+    if said.code:
+        return RefusedError(refusal(said.code, status, said.message))
     if status in _PROXY_SAYS_AWAY:
         return RefusedError(unanswered(f"{url} was answered {status}: {text}"))
     message = f"{url} was answered {status}: {text}"

@@ -6,6 +6,7 @@ level-triggered controller needs none of it, and it would write to every resourc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -40,9 +41,25 @@ def registry(told: Told, login: Callable[[], kopf.ConnectionInfo]) -> kopf.Opera
     return handlers
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf compares nothing: it would copy each object several times to find out what changed."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        """Nothing to keep."""
+
+
 def settings() -> kopf.OperatorSettings:
     """How kopf shall watch."""
     chosen = kopf.OperatorSettings()
+    chosen.persistence.diffbase_storage = _NoDiffs()
+    # "Handler succeeded", for each change of each object, is no news.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     chosen.posting.enabled = False  # Events are the announcer's
     # kopf would follow namespaces and resource definitions, for which the operator has no rights.
     chosen.scanning.disabled = True

@@ -14,7 +14,8 @@ from typing import Any, Final
 import structlog
 
 from tenure_common.errors import ClusterUnavailableError, LeaseLostError
-from tenure_operator.cluster import Cluster, ConflictError, GoneError
+from tenure_operator.cluster import Cluster
+from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.lease import Observed, body, observe, verdict
 
 _log = structlog.get_logger(__name__)

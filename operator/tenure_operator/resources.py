@@ -10,6 +10,7 @@ that a later version adds must not stop an operator of this one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -267,17 +268,14 @@ Resource = Workflow | WorkflowSchedule | WorkflowEvent
 R = TypeVar("R", bound=Resource)
 
 
-def decode(body: object, kind: type[R]) -> R:
-    """The resource in an object of the API server.  Raises: BadResourceError."""
+def decode(body: bytes | Mapping[str, Any], kind: type[R]) -> R:
+    """The resource in an object of the API server, as JSON or decoded.  Raises: BadResourceError."""
     try:
+        if isinstance(body, bytes):
+            return msgspec.json.decode(body, type=kind)
         return msgspec.convert(body, kind, strict=True)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         message = (
             f"{kind.__name__} cannot be read: {error}; are the CRDs of this version installed?"
         )
         raise BadResourceError(message) from error
-
-
-def status_object(status: msgspec.Struct) -> dict[str, Any]:
-    """The status as the API server takes it; what is not known is left out."""
-    return dict(msgspec.to_builtins(status))

@@ -108,6 +108,12 @@ class Runs:
             return Seen()
         return Seen(known=True, instance=stream.known[workflow.instance_id])
 
+    def learned(self, workflow: Workflow, instance: Instance) -> None:
+        """The run is so, as the answer to a call says; the stream will tell of what comes after."""
+        stream = self._streams.get(app_of(workflow))
+        if stream is not None and workflow.instance_id in stream.wanted:
+            stream.known[workflow.instance_id] = instance
+
     def catching_up(self, workflow: Workflow) -> bool:
         """Whether the stream has not told yet of all that there is; SYNCED will wake the resource."""
         stream = self._streams.get(app_of(workflow))

@@ -29,6 +29,7 @@ from tenure_operator.config import Config
 from tenure_operator.controller import Controller
 from tenure_operator.gateway import Access, Gateway
 from tenure_operator.leader import Leader
+from tenure_operator.link import Link
 from tenure_operator.meters import meters
 from tenure_operator.queue import WorkQueue
 from tenure_operator.rounds.desk import Desk
@@ -62,7 +63,8 @@ class Operator:
         """Until the end; raises what ended it, or returns 0."""
         config = self._config
         self._listen()
-        cluster = await Cluster.connect(config.kubeconfig)
+        link = await Link.connect(config.kubeconfig)
+        cluster = Cluster(link)
         gateway = Gateway(_access(config))
         desk = _desk(cluster, gateway)
         controller = Controller(desk)
@@ -87,23 +89,21 @@ class Operator:
         try:
             port = await health.start()
             print(f"tenure operator: health on port {port}", flush=True)  # noqa: T201
-            await self._lead(cluster, leader, desk, controller)
+            await self._lead(link, leader, desk, controller)
         finally:
             await leader.release()
             await controller.close()
             await desk.runs.close()
             await gateway.close()
-            await cluster.close()
+            await link.close()
             await health.stop()
         return 0
 
-    async def _lead(
-        self, cluster: Cluster, leader: Leader, desk: Desk, controller: Controller
-    ) -> None:
+    async def _lead(self, link: Link, leader: Leader, desk: Desk, controller: Controller) -> None:
         """Wait for the lease and work while it is ours.  Raises: TenureError."""
         if not await self._unless_stopped(leader.acquire()):  # which waits for the API server, too
             return
-        if not await cluster.served():
+        if not await desk.cluster.served():
             message = "the API server does not know Tenure's resources: install crds/ first"
             raise NoCrdsError(message)
         with _tasks() as tasks:
@@ -113,7 +113,7 @@ class Operator:
                 asyncio.create_task(controller.work()) for _ in range(self._config.workers)
             )
             started = asyncio.Event()
-            watching = asyncio.create_task(self._watch(cluster, controller, started))
+            watching = asyncio.create_task(self._watch(link, controller, started))
             tasks.append(watching)
             tasks.append(asyncio.create_task(self._listen_again(started)))
             try:
@@ -125,13 +125,11 @@ class Operator:
             for task in done:
                 task.result()
 
-    async def _watch(
-        self, cluster: Cluster, controller: Controller, started: asyncio.Event
-    ) -> None:
+    async def _watch(self, link: Link, controller: Controller, started: asyncio.Event) -> None:
         """Kopf's part."""
         namespaces = self._config.namespaces
         await kopf.operator(
-            registry=handlers.registry(controller.told, cluster.login),
+            registry=handlers.registry(controller.told, link.login),
             settings=handlers.settings(),
             standalone=True,
             clusterwide=not namespaces,

@@ -89,6 +89,29 @@ def test_an_operator_killed_at_any_moment_starts_nothing_twice(rig: Rig) -> None
     assert rig.count() == len(names)
 
 
+@pytest.mark.parametrize(("policy", "left"), [("Terminate", "TERMINATED"), ("Purge", None)])
+def test_a_resource_deleted_while_its_run_is_being_started_leaves_no_run(
+    rig: Rig, policy: str, left: str | None
+) -> None:
+    rig.operator().ready()
+    rig.kubectl.apply(workflow("other", workflow="approval"))
+    rig.reaches("other", "Running")
+    rig.engine.pause()
+    try:
+        given = {"instanceID": "early", "deletionPolicy": policy}
+        rig.kubectl.apply(workflow("early", workflow="later", **given))
+        until("the finalizer, after which it is started", lambda: held(rig, "early"))
+        rig.kubectl("delete", "workflow", "early", "--wait=false")
+    finally:
+        rig.engine.go_on()
+    rig.kubectl("wait", "--for=delete", "workflow/early", "--timeout=60s")
+    found = rig.engine_knows("early")
+    assert (None if found is None else found["status"]) == left
+    if left is not None:
+        assert "early" in told(rig, "early", "RunEnded")
+    assert rig.status("other")["phase"] == "Running"
+
+
 def test_nothing_is_written_when_nothing_has_changed(rig: Rig) -> None:
     operator = rig.operator()
     operator.ready()
@@ -144,13 +167,23 @@ def test_a_deletion_does_not_wait_for_ever_for_a_gateway(rig: Rig) -> None:
     rig.reaches("waits", "Running")
     rig.engine.kill()
     rig.kubectl("delete", "workflow", "waits", "--wait=false")
-    rig.kubectl.fails("wait", "--for=delete", "workflow/waits", "--timeout=2s")
+    until("the reason", lambda: rig.status("waits").get("reason") == "WaitsForRun")
+    assert "WaitsForRun" in rig.kubectl("get", "workflow", "waits")
+    assert "no answer from the gateway" in rig.status("waits")["message"]
+    assert "no answer from the gateway" in told(rig, "waits", "WaitsForRun")
     rig.engine.start()
     rig.kubectl("wait", "--for=delete", "workflow/waits", "--timeout=60s")
 
 
 def held(rig: Rig, name: str) -> bool:
     return bool(rig.kubectl.get("workflow", name)["metadata"].get("finalizers"))
+
+
+def told(rig: Rig, name: str, reason: str) -> str:
+    """The message of the Kubernetes Event with that reason about a resource."""
+    chosen = f"--field-selector=involvedObject.name={name},reason={reason}"
+    found = until(f"{reason} about {name}", lambda: rig.kubectl.items("events", chosen))
+    return str(found[0]["message"])
 
 
 def ended(rig: Rig, run: str) -> bool:

@@ -30,10 +30,12 @@ TOKEN = "operator-0123456789abcdef"
 
 @dataclass
 class Shop:
-    """Two namespaces, each with an app ``orders``; ``token`` is the operator's file."""
+    """Two namespaces, each with an app ``orders``, and one ``closed`` that the gateway keeps from the
+    operator; ``token`` is the operator's file."""
 
     control_plane: ControlPlane
     namespaces: tuple[str, str]
+    closed: str
     sidecars: dict[str, EngineProcess]
     token: Path
 
@@ -55,16 +57,18 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("gateway")
-    home, *names = (f"{name}-{secrets.token_hex(3)}" for name in ("tenure", "shop", "bank"))
+    home, closed, *names = (
+        f"{name}-{secrets.token_hex(3)}" for name in ("tenure", "vault", "shop", "bank")
+    )
     files = Files(folder / "files")
-    files.write_access({"operator": {"tokens": [TOKEN]}})
+    files.write_access({"operator": {"tokens": [TOKEN], "namespaces": names}})
     token = folder / "token"
     token.write_text(TOKEN)
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(Cluster(folder / "etcd"))
         store = f"etcd://127.0.0.1:{cluster.members[0].client_port}/cluster?lease=2"
         sidecars: dict[str, EngineProcess] = {}
-        for name in (home, *names):
+        for name in (home, closed, *names):
             installed.kubectl("create", "namespace", name)
             stack.callback(installed.kubectl, "delete", "namespace", name, "--wait=false")
         for name in names:
@@ -97,7 +101,7 @@ def shop(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
         )
         stack.callback(operator.stop)
         operator.ready()
-        yield Shop(installed, (names[0], names[1]), sidecars, token)
+        yield Shop(installed, (names[0], names[1]), closed, sidecars, token)
 
 
 def test_the_same_names_in_two_namespaces_are_two_runs(shop: Shop) -> None:
@@ -126,13 +130,38 @@ def test_a_token_that_the_gateway_does_not_know_is_told_and_a_new_one_is_taken(
     shop.apply(namespace, workflow("stranger", workflow="echo"))
     status = shop.reaches(namespace, "stranger", "Pending")
     assert status["reason"] == "GatewayRefused"
-    assert "401" in status["message"]
+    for word in ("does not know the operator", "--gateway-token-file", "TN0805"):
+        assert word in status["message"]
+        assert word in told(shop, namespace, "stranger", "GatewayRefused")
     shop.token.write_text(TOKEN)
-    shop.apply(namespace, workflow("known", workflow="echo"))
-    shop.reaches(namespace, "known", "Completed")
-    words = ("annotate", "workflow", "stranger", "look=again")
-    shop.control_plane.kubectl.using("-n", namespace)(*words)
     shop.reaches(namespace, "stranger", "Completed")
+
+
+def test_a_namespace_that_the_gateway_keeps_from_the_operator_is_told(shop: Shop) -> None:
+    served = shop.namespaces[0]
+    shop.apply(shop.closed, workflow("kept", workflow="echo"), event("e", workflowName="kept"))
+    status = shop.reaches(shop.closed, "kept", "Pending")
+    assert status["reason"] == "NotPermitted"
+    (started,) = [one for one in status["conditions"] if one["type"] == "Started"]
+    assert (started["status"], started["reason"]) == ("False", "NotPermitted")
+    kubectl = shop.control_plane.kubectl.using("-n", shop.closed)
+    assert "NotPermitted" in kubectl("get", "workflow", "kept")
+    for text in (status["message"], told(shop, shop.closed, "kept", "NotPermitted")):
+        assert f"may not use namespace '{shop.closed}'" in text
+        assert "access file" in text, "what to do"
+        assert "TN0713" in text
+    shop.apply(served, workflow("untouched", workflow="echo"))
+    shop.reaches(served, "untouched", "Completed")
+    kubectl("delete", "workflowevent", "e")
+    kubectl("delete", "workflow", "kept", "--wait=false")
+
+
+def told(shop: Shop, namespace: str, name: str, reason: str) -> str:
+    """The message of the Kubernetes Event with that reason about a resource."""
+    chosen = f"--field-selector=involvedObject.name={name},reason={reason}"
+    kubectl = shop.control_plane.kubectl.using("-n", namespace)
+    found = until(f"{reason} about {name}", lambda: kubectl.items("events", chosen))
+    return str(found[0]["message"])
 
 
 def test_a_run_whose_app_is_away_can_be_ended(shop: Shop) -> None:

@@ -256,8 +256,25 @@ def test_an_event_is_raised_once_and_cleared_away(rig: Rig) -> None:
     rig.kubectl("label", "workflowevent", "note", "looked=again")
     operator = rig.operators[0]
     assert operator.stop() == 0
+    # As when it had died between the call and the status.
+    nothing = ("--subresource=status", "--type=json", '-p=[{"op": "remove", "path": "/status"}]')
+    rig.kubectl("patch", "workflowevent", "note", *nothing)
     operator.ready()
+    rig.reaches("note", "Delivered", "workflowevent")
     rig.kubectl.apply(event("end", workflowName="order-4"))
     rig.reaches("order-4", "Completed")
     raised = [one for one in rig.history(run) if one["type"] == "EventRaised"]
     assert [one["name"] for one in raised] == ["Note", "Note", "Approve"]
+
+
+def test_an_event_that_ended_its_run_is_delivered_also_when_that_was_forgotten(rig: Rig) -> None:
+    waiting(rig, "order-5")
+    operator = rig.operators[0]
+    rig.kubectl.apply(event("last", workflowName="order-5"))
+    rig.reaches("order-5", "Completed")
+    rig.reaches("last", "Delivered", "workflowevent")
+    operator.kill()
+    nothing = ("--subresource=status", "--type=json", '-p=[{"op": "remove", "path": "/status"}]')
+    rig.kubectl("patch", "workflowevent", "last", *nothing)
+    operator.ready()
+    rig.reaches("last", "Delivered", "workflowevent")

@@ -4,8 +4,8 @@ An event is raised and then left alone.  Until then it waits, for a run that doe
 gateway that is away, and gives up when its time is over.  What cannot get better, such as a run that has
 ended, fails at once.
 
-It is raised at least once: when the operator dies between the call and the status that says so, or the
-gateway between its work and its answer, it is raised again.
+It is raised once: the call has a key made of the resource's uid, so that a repeat, after an operator
+died before the status was written or an answer was lost, raises nothing.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ def _target(event: WorkflowEvent, seen: Seen) -> Raise | Wanted:
     """The call that raises the event, or why it cannot be made yet."""
     spec, meta, workflow = event.spec, event.metadata, seen.workflow
     body = {} if spec.data is msgspec.UNSET else {"data": spec.data}
+    key = f"kubernetes/{meta.uid}"
     if spec.instance_id is not None and spec.app_id is not None:
-        return Raise(meta.namespace, spec.app_id, spec.instance_id, spec.event, body)
+        return Raise(meta.namespace, spec.app_id, spec.instance_id, spec.event, key, body)
     if workflow is None:
         text = f"there is no Workflow '{spec.workflow_name}' in namespace '{meta.namespace}'"
         return _not("NoSuchWorkflow", text)
@@ -75,7 +76,7 @@ def _target(event: WorkflowEvent, seen: Seen) -> Raise | Wanted:
         text = f"the run of Workflow '{spec.workflow_name}' has not been started yet"
         return _not("WorkflowNotStarted", text)
     app, instance = workflow.spec.app_id, workflow.instance_id
-    return Raise(meta.namespace, app, instance, spec.event, body)
+    return Raise(meta.namespace, app, instance, spec.event, key, body)
 
 
 def _wait(

@@ -122,6 +122,12 @@ def missing(workflow: Workflow, *, now: int) -> WorkflowStatus:
     )
 
 
+def just_begun(old: WorkflowStatus, new: WorkflowStatus) -> bool:
+    """Whether all that is new is that the run was started and goes on."""
+    started = old.instance_id is None and new.instance_id is not None
+    return started and new.phase in {"Pending", "Running"}
+
+
 def only_progress(old: WorkflowStatus, new: WorkflowStatus) -> bool:
     """Whether the two differ in nothing that anybody waits for."""
     return msgspec.structs.replace(old, progress=None, custom_status=msgspec.UNSET) == (

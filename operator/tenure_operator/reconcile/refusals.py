@@ -23,10 +23,12 @@ REASONS: Final = {
     "TN0202": "TooManyRequests",
     "TN0404": "StoreFull",
     "TN0701": "AlreadyFinished",
+    "TN0713": "NotPermitted",
     "TN0804": "GatewayUnavailable",
     "TN0805": "GatewayRefused",
 }
 _STORE: Final = ("TN04", "TN06")
+_UNKNOWN_OR_NOT_ALLOWED: Final = (401, 403)  # the operator, not the request: for others to mend
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -48,7 +50,7 @@ class Refusal(NamedTuple):
 def refusal(code: str, status: int, message: str) -> Refusal:
     """The refusal of an answer with that code and HTTP status."""
     default = "StoreUnavailable" if code.startswith(_STORE) else "Refused"
-    transient = status >= _SERVER_ERROR or status == _TOO_MANY
+    transient = status >= _SERVER_ERROR or status in {_TOO_MANY, *_UNKNOWN_OR_NOT_ALLOWED}
     return Refusal(code, REASONS.get(code, default), f"{message} ({code})", transient)
 
 

@@ -20,6 +20,7 @@ from tenure_operator.reconcile.cron import MANY, Cron, Missed, missed, next_afte
 from tenure_operator.reconcile.steps import Announcement, Create, Delete, Patch, Rest, Step
 from tenure_operator.resources import (
     ANNOTATION_DUE,
+    FINALIZER,
     LABEL_SCHEDULE,
     ScheduleStatus,
     Workflow,
@@ -132,6 +133,8 @@ def _workflow(schedule: WorkflowSchedule, name: str, due: int) -> dict[str, Any]
             "labels": {**template.metadata.labels, LABEL_SCHEDULE: meta.name},
             "annotations": {**template.metadata.annotations, ANNOTATION_DUE: stamp(due)},
             "ownerReferences": [owner],
+            # It would be the first thing to be written otherwise.
+            "finalizers": [] if template.spec.get("deletionPolicy") == "Orphan" else [FINALIZER],
         },
         "spec": template.spec,
     }

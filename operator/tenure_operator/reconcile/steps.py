@@ -34,12 +34,13 @@ class Steer(NamedTuple):
 
 
 class Raise(NamedTuple):
-    """Raise an event; a repeat raises it once more."""
+    """Raise an event; a repeat with the same ``request_key`` raises nothing."""
 
     namespace: str
     app_id: str
     instance_id: str
     event: str
+    request_key: str
     body: Mapping[str, Any]
 
 

@@ -19,6 +19,7 @@ import msgspec
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.instance import TAG_KEY, Instance
 from tenure_operator.reconcile.backoff import LAST, backoff
+from tenure_operator.reconcile.conditions import MAX_MESSAGE, stamp
 from tenure_operator.reconcile.mirror import held, mirrored, missing, refused
 from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.reconcile.steps import (
@@ -183,7 +184,7 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
         return _released(workflow)
     if refusal is not None:
         pause = backoff(attempts + 1, seed=workflow.metadata.uid)
-        return _held_up(workflow, refusal.message, pause=pause, now=now)
+        return _held_up(workflow, refusal, pause=pause, now=now)
     if not seen.known:
         return Look()
     if instance is None:
@@ -191,21 +192,39 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
     if not instance.ended:
         if "terminate" not in seen.asked:
             return Steer("terminate")
-        why = "it did not end when it was told to"
-        return _held_up(workflow, why, pause=ASK_AGAIN_AFTER, now=now)
-    return Steer("purge") if policy == "Purge" else _released(workflow)
+        return _held_up(workflow, None, pause=ASK_AGAIN_AFTER, now=now)
+    if policy == "Purge":
+        return Steer("purge")
+    ended = f"Deleted, and run '{workflow.instance_id}' with it: it has ended"
+    return _released(workflow, Announcement("RunEnded", ended))
 
 
 _GONE = frozenset({"TN0101", "TN0109"})  # no such instance, no such app: nothing is left to end
 
 
-def _held_up(workflow: Workflow, why: str, *, pause: int, now: int) -> Step:
+def _held_up(workflow: Workflow, refusal: Refusal | None, *, pause: int, now: int) -> Step:
     """Try again later; but a deletion does not wait for ever."""
-    limit = parse_time(workflow.metadata.deletion_timestamp or "") + GIVE_UP_AFTER
+    why = "it has been told to" if refusal is None else refusal.message
+    begun = parse_time(workflow.metadata.deletion_timestamp or "")
+    limit = begun + GIVE_UP_AFTER
+    if now < begun + ASK_AGAIN_AFTER and refusal is None:
+        return Rest(wake_at=now + pause)  # it takes a moment: nothing to write home about
     if now < limit:
-        return Rest(wake_at=min(now + pause, limit))
+        return _waiting(workflow, why, limit=limit, wake_at=min(now + pause, limit))
     text = f"Deleted without ending run '{workflow.instance_id}', which may still be going: {why}"
     return _released(workflow, Announcement("Abandoned", text, warning=True))
+
+
+def _waiting(workflow: Workflow, why: str, *, limit: int, wake_at: int) -> Rest:
+    """Whoever waits for the deletion finds out here what it waits for."""
+    reason, old = "WaitsForRun", workflow.status
+    run = f"run '{workflow.instance_id}'"
+    text = f"deleted as soon as {run} has ended, or at {stamp(limit)} without: {why}"
+    told = () if old.reason == reason else (Announcement(reason, text, warning=True),)
+    status = msgspec.structs.replace(
+        old, phase=old.phase or "Pending", reason=reason, message=text[:MAX_MESSAGE]
+    )
+    return Rest(status, told, wake_at)
 
 
 def _released(workflow: Workflow, *announcements: Announcement) -> SetFinalizers:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from tenure_common.times import NANOS
 from tenure_operator.announcer import Announcer
 from tenure_operator.cache import Cache, owner_of
-from tenure_operator.cluster import Body, Cluster
+from tenure_operator.cluster import Cluster
 from tenure_operator.gateway import Gateway
 from tenure_operator.queue import WorkQueue
-from tenure_operator.reconcile.mirror import only_progress
+from tenure_operator.reconcile.mirror import just_begun, only_progress
 from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.reconcile.steps import Rest, SetFinalizers
 from tenure_operator.resources import (
@@ -25,11 +25,11 @@ from tenure_operator.resources import (
     WorkflowEvent,
     WorkflowStatus,
     decode,
-    status_object,
 )
 from tenure_operator.runs import Runs
 
 PROGRESS_EVERY = 1.0  # seconds between two writes that show progress alone
+FIRST_AFTER = 0.05  # seconds that a run which was started may take to end before it is shown
 MAX_STEPS = 8  # of one round; more would be a loop
 
 
@@ -58,13 +58,11 @@ class Desk:
     attempts: dict[Key, int] = field(default_factory=dict[Key, int])  # refused rounds in a row
     unanswered: set[Key] = field(default_factory=set[Key])  # wait for the gateway
     progress_at: dict[Key, int] = field(default_factory=dict[Key, int])
+    begun_at: dict[Key, int] = field(default_factory=dict[Key, int])  # started, and not written yet
     awaited: dict[Key, set[Key]] = field(default_factory=dict[Key, set[Key]])  # by Workflow: events
-    raised: set[str] = field(
-        default_factory=set[str]
-    )  # uids of events whose status may be unwritten
     tally: Tally = field(default_factory=Tally)
 
-    def take(self, body: Body, kind: type[R]) -> R:
+    def take(self, body: bytes, kind: type[R]) -> R:
         """Keep what the API server answered.  Raises: BadResourceError.
 
         The watch will tell nothing new of it, so those that care about it are woken here.
@@ -78,7 +76,6 @@ class Desk:
         """The resource is gone: nothing of it stays."""
         before = self.cache.drop(key)
         if before is not None:
-            self.raised.discard(before.metadata.uid)
             if isinstance(before, WorkflowEvent) and before.spec.workflow_name is not None:
                 target = Key("Workflow", key.namespace, before.spec.workflow_name)
                 self.awaited.get(target, set()).discard(key)
@@ -90,6 +87,7 @@ class Desk:
         self.attempts.pop(key, None)
         self.unanswered.discard(key)
         self.progress_at.pop(key, None)
+        self.begun_at.pop(key, None)
 
     def note(self, key: Key, refusal: Refusal) -> None:
         """Count a refusal; what got no answer is tried again as soon as the gateway is back."""
@@ -130,16 +128,15 @@ class Desk:
         if status is None or status == resource.status:
             return resource
         if isinstance(status, WorkflowStatus) and isinstance(resource.status, WorkflowStatus):
-            wait = self._progress_wait(resource.key, resource.status, status, now)
+            wait = self._wait(resource.key, resource.status, status, now)
             if wait > 0:
                 self.queue.add_after(resource.key, wait)
                 return resource
         meta = resource.metadata
-        written = await self.cluster.patch_status(
-            resource.key, meta.resource_version, status_object(status)
-        )
+        written = await self.cluster.patch_status(resource.key, meta.resource_version, status)
         self.tally.writes += 1
         self.progress_at[resource.key] = now
+        self.begun_at.pop(resource.key, None)
         self.announcer.announce(resource, *rest.announcements)
         return self.take(written, kind)
 
@@ -158,8 +155,13 @@ class Desk:
             return None
         return self.take(written, kind)
 
-    def _progress_wait(self, key: Key, old: WorkflowStatus, new: WorkflowStatus, now: int) -> float:
-        """Seconds until progress may be shown again; 0 when there is more than progress."""
+    def _wait(self, key: Key, old: WorkflowStatus, new: WorkflowStatus, now: int) -> float:
+        """Seconds until the new status is written; what else becomes known until then goes with it.
+
+        A run that has just begun may be about to end, and progress alone is no hurry.
+        """
+        if just_begun(old, new):
+            return FIRST_AFTER - (now - self.begun_at.setdefault(key, now)) / NANOS
         if not only_progress(old, new):
             return 0.0
         last = self.progress_at.get(key)

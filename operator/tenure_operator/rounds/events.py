@@ -49,8 +49,7 @@ def _seen(desk: Desk, event: WorkflowEvent) -> Seen:
         workflow = desk.cache.get(target, Workflow)
         if _waits(event):
             desk.awaited.setdefault(target, set()).add(event.key)
-    # A status that could not be written must not raise the event again.
-    return Seen(workflow=workflow, raised=event.metadata.uid in desk.raised)
+    return Seen(workflow=workflow)
 
 
 async def _raise(desk: Desk, event: WorkflowEvent, step: Raise, seen: Seen) -> Seen:
@@ -59,5 +58,4 @@ async def _raise(desk: Desk, event: WorkflowEvent, step: Raise, seen: Seen) -> S
     except RefusedError as error:
         desk.note(event.key, error.refusal)
         return seen._replace(refusal=error.refusal)
-    desk.raised.add(event.metadata.uid)
     return seen._replace(raised=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from tenure_operator.cluster import ConflictError, GoneError
+from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.schedule import next_step
 from tenure_operator.reconcile.steps import Create, Delete, Patch, Rest
 from tenure_operator.resources import Key, Workflow, WorkflowSchedule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tenure_operator.gateway import RefusedError
+from tenure_operator.instance import TAG_KEY, Instance
 from tenure_operator.reconcile.steps import (
     Delete,
     Look,
@@ -67,7 +68,8 @@ async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
             case Look():
                 return Seen(known=True, instance=await desk.gateway.look(app, instance_id))
             case Start():
-                return Seen(known=True, instance=await desk.gateway.start(app, step))
+                answered = await desk.gateway.start(app, step)
+                return Seen(known=True, instance=_begun(desk, workflow, step, answered))
             case Steer(verb):
                 instance = await desk.gateway.steer(app, instance_id, verb)
                 asked: frozenset[Verb] = frozenset((*seen.asked, verb))
@@ -78,6 +80,15 @@ async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
     except RefusedError as error:
         desk.note(workflow.key, error.refusal)
         return seen._replace(refusal=error.refusal)
+
+
+def _begun(desk: Desk, workflow: Workflow, step: Start, answered: Instance) -> Instance:
+    """The run that was started: what the watch tells of it may have overtaken the answer."""
+    told = desk.runs.seen(workflow).instance
+    if told is not None and told.tags.get(TAG_KEY) == step.request_key:
+        return told
+    desk.runs.learned(workflow, answered)
+    return answered
 
 
 def _known(desk: Desk, workflow: Workflow) -> Seen | None:

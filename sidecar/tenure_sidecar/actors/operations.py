@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tenure_common.errors import (
     NoSuchInstanceError,
     NotOwnerError,
@@ -20,6 +18,7 @@ from tenure_common.errors import (
 from tenure_sidecar.actors.waiters import Waiter, ended, started
 from tenure_sidecar.engine import rerun, restart, rewind, starting
 from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.state import State
 from tenure_sidecar.store.port import Create, Created, Delivery, Purge
 
 if TYPE_CHECKING:
@@ -229,14 +228,17 @@ class Operations:
     async def raise_event(
         self, instance_id: str, name: str, data: str | None, *, key: str | None = None
     ) -> None:
-        """Put an external event into the inbox; a ``key`` that is there already is a repeat.
+        """Put an external event into the inbox; one of the same ``key`` is a repeat.
 
         Raises: NoSuchInstanceError.
         """
-        item = starting.raise_event(name, data, now=self.clock(), ids=self.ids)
-        if key is not None:
-            item = msgspec.structs.replace(item, key=key)
+        item = starting.raise_event(name, data, key=key, now=self.clock(), ids=self.ids)
         await self._send(instance_id, item, consumed=False)
+
+    async def has_event(self, instance_id: str, key: str) -> bool:
+        """Whether the instance got an event of that key.  Raises: NoSuchInstanceError."""
+        head, history = await self.history(instance_id)
+        return key in State.fold(head, history).raised
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Suspend.  Raises: NoSuchInstanceError."""

@@ -273,10 +273,12 @@ class EventSent(_Created, tag=16, frozen=True):
 
 
 class EventRaised(_Event, tag=17, frozen=True):
-    """An external event reached the workflow."""
+    """An external event reached the workflow; a ``key`` is of the request that raised it: an event of
+    a key that the instance has had already is a repeat, and dropped."""
 
     name: str
     input: str | None = None
+    key: str = ""
 
 
 class ExecutionSuspended(_Event, tag=21, frozen=True):

@@ -60,6 +60,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     commit_id: str = ""  # of the last commit: tells an unknown outcome from a lost one
     suspended: bool = False  # a stalled instance remembers whether it was suspended
     expires_at: int = 0  # when retention deletes it; 0 = never, or not ended
+    raised: tuple[str, ...] = ()  # keys of the last events that earlier generations got
 
     @property
     def active(self) -> bool:

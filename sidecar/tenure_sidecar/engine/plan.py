@@ -176,8 +176,8 @@ def _judge(state: State, item: InboxItem, seen: set[int]) -> bool | None:
     event = item.event
     waiting: Collection[int]
     kind = type(event)
-    if kind is EventRaised:
-        return True
+    if isinstance(event, EventRaised):
+        return event.key not in state.raised
     if isinstance(event, TimerFired):
         task_id, waiting = event.timer_id, state.timers
     elif isinstance(event, TaskCompleted | TaskFailed):

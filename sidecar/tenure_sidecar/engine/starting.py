@@ -1,7 +1,8 @@
 """What clients send: the start of an instance, and the messages to one.
 
 Bad requests are refused here, before anything is stored.  Message keys are unique, because a client
-that repeats a request means it twice (N raised events are N received events).
+that repeats a request means it twice (N raised events are N received events), unless it says by a key
+of its own that it does not.
 """
 
 from __future__ import annotations
@@ -72,10 +73,19 @@ def start(  # noqa: PLR0913 - what a start request has
     )
 
 
-def raise_event(
-    name: str, data: str | None, *, now: int, ids: Ids, limits: Limits = _DEFAULTS
+def raise_event(  # noqa: PLR0913 - the world, and what a request has
+    name: str,
+    data: str | None,
+    *,
+    key: str | None = None,
+    now: int,
+    ids: Ids,
+    limits: Limits = _DEFAULTS,
 ) -> InboxItem:
     """An external event; the case of ``name`` is kept, matching ignores it.
+
+    Args:
+        key: of the request, so that a repeat is the same event; None = every request is another.
 
     Raises: BadRequestError.
     """
@@ -83,7 +93,9 @@ def raise_event(
         message = "an event needs a name"
         raise BadRequestError(message)
     _check(name, limits.max_name_length, what="event name")
-    return InboxItem(f"event-{ids.commit_id()}", EventRaised(now, name=name, input=data))
+    return InboxItem(
+        key or f"event-{ids.commit_id()}", EventRaised(now, name=name, input=data, key=key or "")
+    )
 
 
 def terminate(output: str | None, *, recurse: bool, now: int, ids: Ids) -> InboxItem:

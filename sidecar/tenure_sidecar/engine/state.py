@@ -9,6 +9,8 @@ its actions have used, so that an id in ``known`` and in none of the three is re
 id may be taken again: the Durable Task SDK for Python numbers every attempt of a retried activity or
 child like the first.
 
+``raised`` are the keys of the events that it got; a repeat of one is dropped.
+
 ``waits`` are the timers of timed waits for external events, by case-folded event name, oldest
 first.  SDKs hand an event to the oldest waiter, so an event ends the oldest timer of its name; that
 timer leaves ``timers`` without having fired.
@@ -50,6 +52,7 @@ class State:
         "head",
         "history",
         "known",
+        "raised",
         "sent",
         "started",
         "tasks",
@@ -67,6 +70,7 @@ class State:
         self.timers: dict[int, TimerCreated] = {}
         self.children: dict[int, ChildCreated] = {}
         self.waits: dict[str, list[int]] = {}
+        self.raised: dict[str, None] = dict.fromkeys(self.head.raised)  # keys, oldest first
         self.known: set[int] = set()
         self.sent: set[int] = set()  # of ``known``, the external events sent
         self.started: ExecutionStarted | None = None  # None until this generation's first turn
@@ -140,6 +144,8 @@ def _fire(state: State, event: TimerFired) -> None:
 
 
 def _raise(state: State, event: EventRaised) -> None:
+    if event.key:
+        state.raised[event.key] = None
     if not state.waits:
         return
     key = wait_key(event.name)

@@ -11,8 +11,9 @@ from support.engine_driver import T0, Driver, names
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Instant, Status
+from tenure_sidecar.engine.kinds.again import KEYS_KEPT
 from tenure_sidecar.engine.plan import Idle
-from tenure_sidecar.engine.starting import start
+from tenure_sidecar.engine.starting import raise_event, start
 
 DONE = act.Complete(9, status=Status.COMPLETED, result="r")
 
@@ -193,3 +194,41 @@ def test_a_thousand_generations_cost_no_history() -> None:
     for number in range(1000):
         assert driver.run(again(result=str(number))).head.history_bytes <= 1
     assert driver.state.head.generation == 1000
+
+
+def keyed(driver: Driver, key: str) -> None:
+    driver.put(raise_event("go", None, key=key, now=T0, ids=driver.ids))
+
+
+@pytest.mark.parametrize("generations", [0, 1, 2])
+def test_an_event_raised_again_under_its_key_is_dropped(generations: int) -> None:
+    driver = Driver()
+    driver.run()
+    keyed(driver, "k")
+    driver.run(*([again()] if generations else []))
+    for _ in range(generations - 1):
+        driver.run(again())
+    if generations:
+        driver.run()
+    keyed(driver, "k")
+    driver.settle()
+    assert driver.inbox == []
+    keyed(driver, "other")
+    assert [event.key for event in driver.batch().events if isinstance(event, ev.EventRaised)] == [
+        "other"
+    ]
+
+
+def test_the_last_keys_are_kept_and_no_more() -> None:
+    driver = Driver()
+    driver.run()
+    for number in range(KEYS_KEPT + 1):
+        keyed(driver, f"k{number}")
+    driver.run(again())
+    driver.run()
+    assert driver.state.head.raised == tuple(f"k{number}" for number in range(1, KEYS_KEPT + 1))
+    keyed(driver, "k0")  # too long ago
+    keyed(driver, "k1")
+    assert [event.key for event in driver.batch().events if isinstance(event, ev.EventRaised)] == [
+        "k0"
+    ]

@@ -73,6 +73,7 @@ FULL_HEAD = Head(
     commit_id="cid",
     suspended=True,
     expires_at=10,
+    raised=("key",),
 )
 
 

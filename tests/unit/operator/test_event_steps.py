@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.values import CREATED, FINISHED, NOW, STARTED, event, workflow
+from support.values import CREATED, FINISHED, NOW, STARTED, UID, event, workflow
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.event import Seen, next_step
 from tenure_operator.reconcile.refusals import Refusal, refusal, unanswered
@@ -14,6 +14,7 @@ from tenure_operator.reconcile.steps import Delete, Raise, Rest
 from tenure_operator.resources import EventStatus, WorkflowEvent
 
 RUNNING = workflow(status=STARTED)
+KEY = f"kubernetes/{UID}"
 DELIVERED = {"phase": "Delivered", "completionTime": "2026-01-01T00:00:05Z"}
 
 
@@ -30,12 +31,12 @@ def status(found: Any) -> EventStatus:
 def test_it_is_raised_on_the_run_of_its_workflow() -> None:
     found = step(event(data={"by": "Ada"}), Seen(RUNNING))
     body = {"data": {"by": "Ada"}}
-    assert found == Raise("shop", "orders", "order-1-01234567", "Approve", body)
+    assert found == Raise("shop", "orders", "order-1-01234567", "Approve", KEY, body)
 
 
 def test_it_is_raised_on_the_run_with_that_id() -> None:
     found = step(event(instanceID="i", appID="other"))
-    assert found == Raise("shop", "other", "i", "Approve", {})
+    assert found == Raise("shop", "other", "i", "Approve", KEY, {})
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,18 @@ import pytest
 from support.values import CREATED, NOW, STARTED, run, workflow
 from tenure_operator.instance import InstanceFailure, Stall
 from tenure_operator.reconcile.conditions import Wanted, conditions
-from tenure_operator.reconcile.mirror import MAX_PAYLOAD, mirrored, missing, only_progress, word
+from tenure_operator.reconcile.mirror import (
+    MAX_PAYLOAD,
+    just_begun,
+    mirrored,
+    missing,
+    only_progress,
+    refused,
+    word,
+)
+from tenure_operator.reconcile.refusals import unanswered
 from tenure_operator.reconcile.stories import stories
-from tenure_operator.resources import Condition, WorkflowStatus, status_object
+from tenure_operator.resources import Condition, WorkflowStatus
 
 OF = workflow(status=STARTED)
 
@@ -68,10 +77,10 @@ def test_why_it_stalled() -> None:
 def test_values_that_are_nothing_are_values() -> None:
     for value in (None, 0, False, "", [], {}):
         found = mirrored(OF, run(OF, "COMPLETED", output=value, custom_status=value), now=NOW)
-        assert status_object(found)["output"] == value
-        assert status_object(found)["customStatus"] == value
+        assert msgspec.to_builtins(found)["output"] == value
+        assert msgspec.to_builtins(found)["customStatus"] == value
     nothing = mirrored(OF, run(OF, "COMPLETED"), now=NOW)
-    assert "output" not in status_object(nothing)
+    assert "output" not in msgspec.to_builtins(nothing)
 
 
 def test_a_long_value_is_only_measured() -> None:
@@ -171,3 +180,19 @@ def test_what_is_told(before: str | None, after: str, told: list[tuple[str, bool
     new = mirrored(OF, run(OF, after), now=NOW)
     assert [(one.reason, one.warning) for one in stories(old, new)] == told
     assert all(one.message for one in stories(old, new))
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [("PENDING", True), ("RUNNING", True), ("COMPLETED", False), ("STALLED", False)],
+)
+def test_the_first_status_of_a_run_that_goes_on_may_wait(status: str, waits: bool) -> None:
+    of = workflow()
+    new = mirrored(of, run(of, status), now=NOW)
+    assert just_begun(of.status, new) is waits
+    assert not just_begun(new, new), "the second does not"
+
+
+def test_a_refusal_does_not_wait() -> None:
+    of = workflow()
+    assert not just_begun(of.status, refused(of, unanswered("away"), now=NOW))

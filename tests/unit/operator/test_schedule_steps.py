@@ -11,7 +11,13 @@ from support.values import CREATED, FINISHED, STARTED, UID, schedule, workflow
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.schedule import next_step
 from tenure_operator.reconcile.steps import Create, Delete, Patch, Rest
-from tenure_operator.resources import Key, ScheduleStatus, Workflow, WorkflowSchedule
+from tenure_operator.resources import (
+    FINALIZER,
+    Key,
+    ScheduleStatus,
+    Workflow,
+    WorkflowSchedule,
+)
 
 FIVE = parse_time("2026-01-01T05:00:00Z")
 SETTLED = {"observedGeneration": 1, "countedFrom": CREATED}
@@ -71,6 +77,14 @@ def test_a_due_time_becomes_a_workflow() -> None:
     assert made["metadata"]["annotations"]["tenure.dev/scheduled-at"] == "2026-01-01T05:00:00Z"
     (owner,) = made["metadata"]["ownerReferences"]
     assert (owner["uid"], owner["controller"]) == (UID, True)
+    assert made["metadata"]["finalizers"] == [FINALIZER]
+
+
+def test_a_run_that_may_outlive_its_workflow_does_not_hold_it() -> None:
+    orphan = {"spec": {"appID": "orders", "workflow": "Order", "deletionPolicy": "Orphan"}}
+    found = step(schedule(workflowTemplate=orphan, status=SETTLED))
+    assert isinstance(found, Create)
+    assert found.object["metadata"]["finalizers"] == []
 
 
 def test_once_it_is_there_the_due_time_is_done() -> None:

@@ -8,14 +8,23 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.values import CREATED, FINISHED, NOW, STARTED, run, workflow
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.backoff import LAST
 from tenure_operator.reconcile.refusals import refusal, unanswered
-from tenure_operator.reconcile.steps import Delete, Look, Rest, SetFinalizers, Start, Steer
-from tenure_operator.reconcile.workflow import GIVE_UP_AFTER, Seen, next_step
+from tenure_operator.reconcile.steps import (
+    Announcement,
+    Delete,
+    Look,
+    Rest,
+    SetFinalizers,
+    Start,
+    Steer,
+)
+from tenure_operator.reconcile.workflow import ASK_AGAIN_AFTER, GIVE_UP_AFTER, Seen, next_step
 from tenure_operator.resources import FINALIZER, Workflow, WorkflowStatus
 
 AWAY = unanswered("no answer")
@@ -218,6 +227,7 @@ def test_a_change_after_the_end_is_seen() -> None:
 # --- the end of the resource ----------------------------------------------------------------------
 
 EARLY, LATE = "2026-01-01T00:00:09Z", "2025-12-31T00:00:00Z"
+ENDED = Announcement("RunEnded", "Deleted, and run 'order-1-01234567' with it: it has ended")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +237,7 @@ EARLY, LATE = "2026-01-01T00:00:09Z", "2025-12-31T00:00:00Z"
         ("Terminate", Seen(), Look()),
         ("Terminate", Seen(known=True), SetFinalizers(())),
         ("Terminate", "RUNNING", Steer("terminate")),
-        ("Terminate", "COMPLETED", SetFinalizers(())),
+        ("Terminate", "COMPLETED", SetFinalizers((), (ENDED,))),
         ("Purge", "RUNNING", Steer("terminate")),
         ("Purge", "TERMINATED", Steer("purge")),
         ("Purge", Seen(known=True), SetFinalizers(())),
@@ -254,8 +264,14 @@ def test_a_deletion_waits_for_an_outage_and_not_for_ever() -> None:
     begun = parse_time(CREATED)
     waits = step(of, Seen(refusal=AWAY), now=begun + NANOS)
     assert isinstance(waits, Rest)
-    assert waits.status is None
+    assert waits.status.reason == "WaitsForRun"
+    assert waits.status.phase == "Running"
+    assert "2026-01-01T00:05:00Z" in waits.status.message
+    assert AWAY.message in waits.status.message
+    assert [one.reason for one in waits.announcements] == ["WaitsForRun"]
     assert waits.wake_at is not None
+    of = msgspec.structs.replace(of, status=waits.status)
+    assert step(of, Seen(refusal=AWAY), now=begun + 2 * NANOS).announcements == ()
     over = step(of, Seen(refusal=AWAY), now=begun + GIVE_UP_AFTER, attempts=9)
     assert isinstance(over, SetFinalizers)
     assert over.finalizers == ()
@@ -265,6 +281,16 @@ def test_a_deletion_waits_for_an_outage_and_not_for_ever() -> None:
     soon = step(of, Seen(refusal=AWAY), now=begun + GIVE_UP_AFTER - NANOS, attempts=9)
     assert isinstance(soon, Rest)
     assert soon.wake_at == begun + GIVE_UP_AFTER
+
+
+def test_a_deletion_tells_of_a_run_that_takes_long_to_end() -> None:
+    of = workflow(status=STARTED, deleted=CREATED)
+    begun = parse_time(CREATED)
+    asked = Seen(known=True, instance=run(of, "RUNNING"), asked=frozenset({"terminate"}))
+    soon = step(of, asked, now=begun + NANOS)
+    assert (soon.status, soon.wake_at) == (None, begun + NANOS + ASK_AGAIN_AFTER)
+    late = step(of, asked, now=begun + ASK_AGAIN_AFTER)
+    assert late.status.reason == "WaitsForRun"
 
 
 def test_a_resource_without_our_finalizer_is_not_ours_to_end() -> None:

@@ -4,11 +4,14 @@ The carried-over events go to the front of the inbox, behind the new start, in t
 that ends the old generation: none is lost or doubled.  Everything else in the inbox follows by
 itself.  Results of the old execution can never match, because the execution id is another; its
 reminders are taken back.
+
+The next generation knows the keys of the last events of this one: whoever raised one and did not get
+the answer may raise it again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenure_sidecar.engine.events import EventRaised, ExecutionStarted, Status
 from tenure_sidecar.engine.turn import START_KEY, InboxItem
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.actions import Complete
     from tenure_sidecar.engine.draft import Draft
     from tenure_sidecar.engine.turn import Turn
+
+KEYS_KEPT: Final = 32  # they are in the head, which is written with each turn
 
 
 def continue_as_new(
@@ -51,6 +56,7 @@ def continue_as_new(
         for number, event in enumerate(action.carryover)
         if isinstance(event, EventRaised)  # a carried-over result would meet another task's id
     ]
+    raised = [event.key for event in draft.events if isinstance(event, EventRaised) and event.key]
     draft.clear_all_timers()
     draft.events.clear()
     return draft.turn(
@@ -64,6 +70,7 @@ def continue_as_new(
         version=version,
         tags=tags,
         custom_status=custom_status,
+        raised=(*draft.state.raised, *raised)[-KEYS_KEPT:],
         pending=0,
         code=None,
         stall=None,

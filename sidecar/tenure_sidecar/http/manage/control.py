@@ -14,7 +14,7 @@ from tenure_common.errors import EndedError
 from tenure_sidecar.http.manage.api import Answer
 from tenure_sidecar.http.manage.reading import look, missing
 from tenure_sidecar.http.manage.requests import statuses
-from tenure_sidecar.http.manage.starting import ensure, text
+from tenure_sidecar.http.manage.starting import derived, ensure, request_key, text
 from tenure_sidecar.http.manage.views import Purged, Started, instance
 
 if TYPE_CHECKING:
@@ -35,16 +35,27 @@ if TYPE_CHECKING:
 async def raise_event(call: Call[EventBody, NoQuery]) -> Answer:
     """Raise an event; with ``start``, start the instance first if there is none.
 
+    With an Idempotency-Key, a repeat is answered as the first and raises nothing.
+
     Raises: NoSuchInstanceError, EndedError, InstanceExistsError, BadRequestError.
     """
     api, start = call.api, call.body.start
     created = False
+    given = request_key(None, call.key)
+    key = None if given is None else f"event-{derived(call.name, given)}"
     head = await api.operations.head(call.id)
+    if head is not None and key is not None and await _repeated(api, head, key):
+        return Answer(Started(created=False, instance=instance(head, app=api.app_id)), 202)
     if start is not None and (head is None or head.status in statuses(start.replace)):
         head, created = await ensure(api, call.id, start)
     head = _live(call.id, head, "takes no more events")
-    await api.operations.raise_event(call.id, call.name, text(call.body.data))
+    await api.operations.raise_event(call.id, call.name, text(call.body.data), key=key)
     return Answer(Started(created=created, instance=instance(head, app=api.app_id)), 202)
+
+
+async def _repeated(api: Api, head: Head, key: str) -> bool:
+    """Whether it has ended and got the event before; one that goes on finds out by itself."""
+    return head.status.terminal and await api.operations.has_event(head.instance_id, key)
 
 
 async def suspend(call: Call[ReasonBody, NoQuery]) -> Answer:

@@ -168,6 +168,7 @@ ROUTES: Final = (
         method="POST",
         path=f"{_ONE}/events/{{name}}",
         handler=control.raise_event,
+        keyed=True,
         body=r.EventBody,
         answers={202: v.Started},
         errors=(BadRequestError, NoSuchInstanceError, EndedError, InstanceExistsError),

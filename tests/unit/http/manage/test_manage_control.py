@@ -72,6 +72,31 @@ async def test_an_event_that_would_start_another_workflow(engine: Served) -> Non
     assert (answer.status, answer.code) == (409, "TN0701")
 
 
+async def test_an_event_raised_again_under_its_key_is_one_event(engine: Served) -> None:
+    engine.connect()
+    await engine.start("ask", "a", input="go")
+    path, again = "/instances/a/events/go", {"Idempotency-Key": "once"}
+    for data in (1, 2):  # before it is taken up, and after: the run has ended with the first
+        answer = await engine.post(path, {"data": data}, headers=again)
+        assert (answer.status, answer.body["created"]) == (202, False)
+        assert (await engine.ended("a"))["output"] == 1
+    answer = await engine.post(path, {"data": 3}, headers={"Idempotency-Key": "twice"})
+    assert (answer.status, answer.code) == (409, "TN0701")
+    history = (await engine.get("/instances/a/history")).body["events"]
+    assert [one["type"] for one in history].count("EventRaised") == 1
+
+
+async def test_a_repeat_does_not_start_the_instance_anew(engine: Served) -> None:
+    engine.connect()
+    body = {"data": 1, "start": {"workflow": "ask", "replace": ["COMPLETED"]}}
+    for created in (True, False):
+        answer = await engine.post(
+            "/instances/a/events/answer", body, headers={"Idempotency-Key": "once"}
+        )
+        assert (answer.status, answer.body["created"]) == (202, created)
+        await engine.ended("a")
+
+
 async def test_suspend_and_resume(engine: Served) -> None:
     engine.connect()
     await engine.start("ask", "a")
