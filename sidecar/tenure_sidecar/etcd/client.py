@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc.aio
 import msgspec
+import structlog
 
-from tenure_common.errors import EtcdFullError, EtcdOutcomeUnknownError, EtcdUnavailableError
+from tenure_common.errors import (
+    EtcdFullError,
+    EtcdOutcomeUnknownError,
+    EtcdUnavailableError,
+    StoreError,
+)
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
 from tenure_sidecar.etcd.faults import token_is_stale, translate
@@ -58,7 +66,10 @@ _DEFRAGMENT = Method(
     write=True,
 )
 
+_log = structlog.get_logger(__name__)
+
 _PAGE = 1000  # keys in one answer of ``scan``
+_SOUND = (3, 5, 5)  # see ``_learn``
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -72,6 +83,11 @@ class Status(msgspec.Struct, frozen=True):
     size: int
     in_use: int
     problems: tuple[str, ...]
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """``3.5.21`` as numbers; what follows them (``-rc.0``) is left out."""
+    return tuple([int(part) for part in re.findall(r"\d+", text)[:3]])
 
 
 class EtcdClient:
@@ -108,11 +124,16 @@ class EtcdClient:
         renewals = Pool(endpoints, tls=tls, clock=clock)
         self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock)
         self._watches = Watches(self._pool, self._tokens, clock=clock, silence=silence)
+        self._reads_in_txn = False
+        self._learning: asyncio.Task[None] | None = None
         self.calls = 0  # unary calls sent
         self.transactions = 0  # of them, transactions
 
     async def close(self) -> None:
         """End watches and leases' renewals, and disconnect.  Leases are not revoked."""
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
         await self._watches.close()
         await self._keep_alives.close()
         await self._pool.close()
@@ -153,16 +174,35 @@ class EtcdClient:
 
     async def snapshot(self, gets: Sequence[Get]) -> tuple[tuple[Range, ...], int]:
         """The answers to several reads, all of one revision, and that.  Raises: as ``range``."""
+        if self._learning is None:
+            self._learning = asyncio.get_running_loop().create_task(self._learn())
+        if len(gets) == 1 or not self._reads_in_txn:
+            return await self._one_by_one(gets)
         try:
             result = txn_result(await self._call(_READ, txn_request(Txn((), gets))))
-        except EtcdFullError:  # etcd 3.5.1 takes no transaction then, not even to read
-            found: list[Range] = []
-            revision = 0
-            for get in gets:
-                found.append(await self.range(get if get.revision else get.at(revision)))
-                revision = revision or found[-1].revision
-            return tuple(found), revision
+        except EtcdFullError:  # no transaction is taken then, not even to read
+            return await self._one_by_one(gets)
         return tuple([one for one in result.results if isinstance(one, Range)]), result.revision
+
+    async def _one_by_one(self, gets: Sequence[Get]) -> tuple[tuple[Range, ...], int]:
+        """A snapshot without a transaction: the first read says of which revision the others are."""
+        first = await self.range(gets[0])
+        pinned = [get if get.revision else get.at(first.revision) for get in gets[1:]]
+        others = await asyncio.gather(*map(self.range, pinned))
+        return (first, *others), first.revision
+
+    async def _learn(self) -> None:
+        """Whether every member can be trusted with transactions that only read.
+
+        Before 3.5.5 one whose caller goes away in the middle brings the whole server down
+        (https://github.com/etcd-io/etcd/issues/14110).  A member that does not answer counts as such.
+        """
+        with contextlib.suppress(StoreError):
+            members = await self.status()
+            old = [one for one in members if version_of(one.version) < _SOUND]
+            for one in old:
+                _log.warning("etcd has known defects, use 3.5.5 or newer", version=one.version)
+            self._reads_in_txn = not old and len(members) == len(self._pool.endpoints)
 
     async def txn(
         self,

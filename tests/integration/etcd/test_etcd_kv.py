@@ -5,8 +5,13 @@ Out of scope: faults (test_etcd_faults), several members (test_etcd_members).
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from time import monotonic
+
 import pytest
 
+from support.etcd import Cluster
 from tenure_common.errors import (
     EtcdCompactedError,
     EtcdRefusedError,
@@ -212,3 +217,39 @@ async def test_calls_are_counted(client: EtcdClient, prefix: bytes) -> None:
     await client.get(prefix)
     await client.txn((), ())
     assert (client.calls, client.transactions) == (3, 2)
+
+
+async def test_a_snapshot_is_of_one_revision(client: EtcdClient, prefix: bytes) -> None:
+    keys = [prefix + b"%d" % n for n in range(8)]
+
+    async def write() -> None:
+        for n in range(100):
+            await client.txn((), [Put(key, b"%d" % n) for key in keys])
+
+    writing = asyncio.create_task(write())
+    revisions = set()
+    while not writing.done():
+        found, revision = await client.snapshot([Get(key) for key in keys])
+        assert len({one.kvs[0].value if one.kvs else b"" for one in found}) == 1
+        revisions.add(revision)
+    assert len(revisions) > 1
+    await writing
+
+
+async def test_callers_that_go_away_while_they_read_harm_nobody(
+    tmp_path: Path, etcd_server: Cluster
+) -> None:
+    # etcd before 3.5.5 dies of it when they read in a transaction.
+    with Cluster(tmp_path, version=etcd_server.version) as cluster:
+        client = EtcdClient(cluster.urls, clock=monotonic)
+        for n in range(10):
+            await client.txn((), [Put(b"/a/%d/%d" % (n, m), b"x" * 10_000) for m in range(100)])
+        whole = [Get(b"/a/", prefix_end(b"/a/")) for _ in range(20)]
+        await client.snapshot(whole[:2])
+        for n in range(40):
+            reading = asyncio.create_task(client.snapshot(whole))
+            await asyncio.sleep(n / 4000)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        assert len((await client.snapshot(whole))[0]) == 20
+        await client.close()
