@@ -9,65 +9,97 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from tenure_cli.connect import Target
-from tenure_common.errors import BadSettingError, ServerUnreachableError, TenureError, by_code
+from tenure_cli.unix import Unix
+from tenure_common.errors import (
+    BadSettingError,
+    NoGatewayError,
+    ServerUnreachableError,
+    TenureError,
+    by_code,
+)
 
-_VERSION: Final = "/v1alpha1"
 TIMEOUT: Final = 30.0  # seconds until a server that says nothing counts as gone
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 Json = dict[str, Any]
+Refused = Callable[[int, bytes], TenureError | None]
 
 
 class Api:
     """One app on one server."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, refused: Refused = lambda _status, _body: None) -> None:
+        """``refused`` knows the errors of whoever passes requests on to the server."""
         self._target = target
+        self._refused = refused
         handlers: list[urllib.request.BaseHandler] = [
             # No proxy: the server is named by who calls, and is mostly on this machine.
             urllib.request.ProxyHandler({})
         ]
         if target.server.startswith("https:"):
             handlers.append(urllib.request.HTTPSHandler(context=_tls(target)))
+        if target.socket:
+            handlers.append(Unix(target.socket))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def get(self, *path: str, _timeout: float = TIMEOUT, **query: Any) -> Json:
-        """One answer; parameters that are None are left out.  ``_timeout`` in seconds.
+    def get(self, *path: str, _lasting: float | None = None, **query: Any) -> Json:
+        """One answer; parameters that are None are left out.
 
-        Raises: TenureError.
+        ``_lasting``: seconds that it may take, where that can be minutes.  Raises: TenureError.
         """
-        with self._open("GET", path, query, timeout=_timeout) as answer:
+        parts, timeout = self._parts(path), TIMEOUT if _lasting is None else _lasting
+        lasting = _lasting is not None
+        with self._open("GET", parts, query, timeout=timeout, lasting=lasting) as answer:
             return dict(json.load(answer))
+
+    def apps(self) -> list[Json]:
+        """The apps of the namespace, or of all that we may see.  Raises: TenureError."""
+        parts = (*self._within, "apps")
+        with self._open("GET", parts, {}, timeout=TIMEOUT) as answer:
+            return list(json.load(answer)["items"])
 
     def post(self, *path: str, body: Json) -> Json:
         """Send ``body``; the answer.  Raises: TenureError."""
-        with self._open("POST", path, {}, body=body, timeout=TIMEOUT) as answer:
+        with self._open("POST", self._parts(path), {}, body=body, timeout=TIMEOUT) as answer:
             return dict(json.load(answer))
 
     def lines(self, *path: str, **query: Any) -> Iterator[Json]:
         """The lines of a stream, as they come.  Raises: TenureError."""
-        with self._open("GET", path, query, timeout=None) as answer:
+        with self._open("GET", self._parts(path), query, timeout=None, lasting=True) as answer:
             for line in answer:
                 yield dict(json.loads(line))
+
+    @property
+    def _within(self) -> tuple[str, ...]:
+        return ("namespaces", self._target.namespace) if self._target.namespace else ()
+
+    def _parts(self, path: Sequence[str]) -> tuple[str, ...]:
+        return (*self._within, "apps", self._target.app, *path)
+
+    def _url(self, parts: Sequence[str], *, lasting: bool) -> str:
+        target = self._target
+        if target.nested:
+            parts = [quote(one, safe="") for one in parts]
+        base = target.lasting if lasting and target.lasting else target.base
+        return "/".join((target.server + base, *(quote(one, safe="") for one in parts)))
 
     def _open(
         self,
         method: str,
-        path: Sequence[str],
+        parts: Sequence[str],
         query: Query,
         *,
         timeout: float | None,
+        lasting: bool = False,
         body: Json | None = None,
     ) -> Any:
         target = self._target
-        within = ("namespaces", target.namespace) if target.namespace else ()
-        parts = (*within, "apps", target.app, *path)
-        url = "/".join((target.server + _VERSION, *(quote(one, safe="") for one in parts)))
+        url = self._url(parts, lasting=lasting)
         parameters = [(name, _text(value)) for name, value in query.items() if value is not None]
         if parameters:
             url += "?" + urlencode(parameters, doseq=True)
@@ -84,12 +116,16 @@ class Api:
             request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
             return self._opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
-            raise _error(error) from None
+            body_of_it = error.read()
+            raise self._refused(error.code, body_of_it) or _error(error, body_of_it) from None
         except (OSError, ValueError) as error:
             # Of a handshake that ends late, urllib passes the error on as it is.
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, ssl.SSLError):
                 message = _handshake(target, reason)
+            elif target.socket:
+                message = f"the connection through kubectl broke ({reason})"
+                raise NoGatewayError(message) from None
             else:
                 message = (
                     f"cannot reach {target.server} ({reason}): is `tenure dev` running there? "
@@ -129,8 +165,7 @@ def _text(value: object) -> object:
     return value
 
 
-def _error(error: urllib.error.HTTPError) -> TenureError:
-    body = error.read()
+def _error(error: urllib.error.HTTPError, body: bytes) -> TenureError:
     try:
         view = json.loads(body)
         code, message = str(view["code"]), str(view["message"])

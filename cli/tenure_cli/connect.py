@@ -43,6 +43,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ca: str = ""  # file: who vouches for the server; empty = whom this machine trusts
     cert: str = ""  # file: our certificate
     key: str = ""  # file: its key
+    base: str = f"/{names.API_VERSION}"  # path of the API
+    lasting: str = ""  # the same for what may take minutes; empty = no other
+    nested: bool = False  # names in paths are encoded twice: somebody passes requests on
+    socket: str = ""  # file: a socket in place of the server's address
+
+    def of(self, app: str) -> Target:
+        """The same for another app."""
+        return msgspec.structs.replace(self, app=app)
 
 
 class Context(

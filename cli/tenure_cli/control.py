@@ -13,8 +13,9 @@ import click
 
 from tenure_cli import shown
 from tenure_cli.api import Api, Json
-from tenure_cli.options import chosen, connected, filtered, formed, tags, value
+from tenure_cli.options import chosen, filtered, formed, tags, value
 from tenure_cli.reading import waited
+from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import UsageError
 

@@ -1,13 +1,20 @@
-"""The ``tenure`` command: a click group that imports a subcommand when it is run."""
+"""The ``tenure`` command, and ``kubectl tenure``: click groups that import a subcommand when it is run.
+
+Both have the same verbs; what differs is the way to a server (``ways``), and that a kubectl plugin
+runs no processes.
+"""
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Sequence
 
 import click
 
+from tenure_cli import ways
 from tenure_cli.commands import PROCESSES, VERBS, Process, Verb
+from tenure_cli.contexts import CONTEXTS
 from tenure_cli.delegate import delegate
 from tenure_common.errors import TenureError
 from tenure_common.version import VERSION
@@ -18,26 +25,36 @@ INTERRUPTED = 130  # as a shell reports SIGINT
 class Lazy(click.Group):
     """Knows its subcommands by name and help text; ``--help`` imports none of them."""
 
+    way = CONTEXTS
+
+    def processes(self) -> dict[str, Process]:
+        """The processes that this command runs."""
+        return PROCESSES
+
+    def verbs(self) -> dict[str, Verb]:
+        """The verbs that this command has."""
+        return VERBS
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the tables."""
         del ctx
-        return [*PROCESSES, *VERBS]
+        return [*self.processes(), *self.verbs()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one subcommand; None when there is none of that name."""
-        del ctx
-        if cmd_name in PROCESSES:
-            return _process_command(cmd_name, PROCESSES[cmd_name])
-        if cmd_name in VERBS:
-            return _load(VERBS[cmd_name])
+        if (process := self.processes().get(cmd_name)) is not None:
+            return _process_command(cmd_name, process)
+        if (verb := self.verbs().get(cmd_name)) is not None:
+            return _going(_load(verb), self.way, ctx.find_root().info_name or "tenure")
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``."""
         del ctx
-        for title, table in (("Engine", PROCESSES), ("Verbs", VERBS)):
-            with formatter.section(title):
-                formatter.write_dl([(name, entry.help) for name, entry in table.items()])
+        for title, table in (("Engine", self.processes()), ("Verbs", self.verbs())):
+            if table:
+                with formatter.section(title):
+                    formatter.write_dl([(name, entry.help) for name, entry in table.items()])
 
 
 @click.command(
@@ -46,14 +63,16 @@ class Lazy(click.Group):
     epilog="Example: tenure dev --app-id orders -- python app.py",
 )
 @click.version_option(VERSION, prog_name="tenure")
-def tenure() -> None:
+@click.pass_context
+def tenure(ctx: click.Context) -> None:
     """Durable workflows for apps on the Dapr Workflow and Durable Task SDKs."""
+    ways.take(ctx, CONTEXTS)
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the command line; returns the exit code.  Errors go to standard error with their code."""
+def run(words: Sequence[str], group: click.Group = tenure, name: str = "tenure") -> int:
+    """Run a command line; returns the exit code.  Errors go to standard error with their code."""
     try:
-        result: object = tenure.main(args=list(words), prog_name="tenure", standalone_mode=False)
+        result: object = group.main(args=list(words), prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -61,7 +80,7 @@ def run(words: Sequence[str]) -> int:
         click.echo("aborted", err=True)
         return INTERRUPTED
     except TenureError as error:
-        click.echo(f"tenure: {error}", err=True)
+        click.echo(f"{name}: {error}", err=True)
         return error.exit
     return result if isinstance(result, int) else 0
 
@@ -72,6 +91,17 @@ def _load(verb: Verb) -> click.Command:
     if not isinstance(command, click.Command):
         message = f"{verb.target} is not a click command"
         raise TypeError(message)
+    return command
+
+
+def _going(command: click.Command, way: ways.Way, name: str) -> click.Command:
+    """The command as a part of the command line ``name``, with the options of its way."""
+    if not ways.wants_connection(command) and name == "tenure":
+        return command
+    command = copy.copy(command)
+    if ways.wants_connection(command):
+        command.params = [*command.params, *way.options()]
+    command.epilog = (command.epilog or "").replace("Example: tenure ", f"Example: {name} ")
     return command
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tenure_cli.api import Api
-from tenure_cli.connect import target
 from tenure_cli.shown import FORMS
 from tenure_common.errors import UsageError
 
@@ -40,28 +37,6 @@ FILTERS = (
     "completed_to",
 )
 _MOMENT = "TIME or 7d ago"
-
-
-def connected(verb: AnyVerb) -> AnyVerb:
-    """Give a verb an ``Api`` as its first argument, and the options that choose the server."""
-
-    @click.option("--server", metavar="URL", help="Where; else TENURE_SERVER, a context, or here.")
-    @click.option("--context", metavar="NAME", help="A server of contexts.toml.")
-    @click.option("--namespace", metavar="NAME", help="The app's; else the server's default.")
-    @click.option("--app", metavar="ID", help="The app; else the one that the server serves.")
-    @wraps(verb)
-    def wrapped(
-        *args: Any,
-        server: str | None,
-        context: str | None,
-        namespace: str | None,
-        app: str | None,
-        **kwargs: Any,
-    ) -> Any:
-        found = target(server=server, namespace=namespace, app=app, context=context)
-        return verb(Api(found), *args, **kwargs)
-
-    return wrapped
 
 
 def formed(verb: AnyVerb) -> AnyVerb:

@@ -11,7 +11,8 @@ import click
 
 from tenure_cli import shown, story
 from tenure_cli.api import Api, Json
-from tenure_cli.options import chosen, connected, filtered, formed
+from tenure_cli.options import chosen, filtered, formed
+from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import TransportError
 from tenure_common.times import NANOS, format_duration, parse_duration
@@ -144,7 +145,7 @@ def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form:
         left = _WAIT if limit is None else max(0.0, min(_WAIT, limit - past))
         step = min(left, 2.0) if sys.stderr.isatty() else left
         answer = api.get(
-            "instances", instance_id, "wait", until=until, timeout=step, _timeout=step + 30
+            "instances", instance_id, "wait", until=until, timeout=step, _lasting=step + 30
         )
         one = answer["instance"]
         if answer["reached"]:

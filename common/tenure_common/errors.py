@@ -88,6 +88,12 @@ class BadTurnError(UsageError):
     code = "TN0007"
 
 
+class KubectlError(UsageError):
+    """kubectl is not there, or cannot be used with these flags."""
+
+    code = "TN0009"
+
+
 class BadRerunError(UsageError):
     """The instance or the event cannot be rerun from."""
 
@@ -410,6 +416,12 @@ class ServerUnreachableError(TransportError):
     code = "TN0503"
 
 
+class NoGatewayError(TransportError):
+    """The cluster has no gateway of Tenure, or it does not answer."""
+
+    code = "TN0504"
+
+
 class ConfigConflictError(StoreError):
     """A setting differs from what the task hub was created with."""
 
@@ -512,6 +524,12 @@ class NotPermittedError(AccessError):
     """The caller is known, and may not do this."""
 
     code = "TN0713"
+
+
+class NoRightError(AccessError):
+    """The Kubernetes API server does not let this user do that."""
+
+    code = "TN0714"
 
 
 class NoSuchRouteError(UsageError):

@@ -14,6 +14,7 @@ PORT_HEALTH = 3501
 PORT_PEERS = 50002
 PORT_GATEWAY = 8443
 PORT_WEBHOOK = 9443
+PORT_KUBERNETES_API = 8444
 
 # Health, on PORT_HEALTH of every process in a cluster.
 PATH_LIVE = "/healthz"
@@ -37,6 +38,7 @@ DAPR_API_TOKEN = "DAPR_API_TOKEN"  # noqa: S105 - the name of a variable
 # Kubernetes.
 API_GROUP = "tenure.dev"
 API_VERSION = "v1alpha1"
+MANAGE_GROUP = "manage.tenure.dev"  # the API that gateways add to the cluster's own
 CATEGORY = "tenure"
 ANNOTATION_INJECT = "tenure.dev/inject"
 ANNOTATION_APP_ID = "tenure.dev/app-id"

@@ -25,6 +25,7 @@ LogFormat = Annotated[Format, Meta(description="Form of the log.")]
 HealthPort = Annotated[
     int, Meta(ge=0, le=65535, description="HTTP port of health and metrics; 0 = any free one.")
 ]
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 PodName = Annotated[str, Meta(description="Name of the pod.")]
 PodUid = Annotated[str, Meta(description="Uid of the pod, the same after a restart.")]
 
@@ -186,6 +187,23 @@ class GatewayConfig(AccessConfig, frozen=True, kw_only=True):
     access_file: Annotated[
         str, Meta(description="File that says who may call, and what they may do (TOML).")
     ] = ""
+    kubernetes_api: Annotated[
+        bool, Meta(description="Be a part of the Kubernetes API, for `kubectl tenure`.")
+    ] = False
+    kubernetes_port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="Port on which the API server calls; 0 = any free one."),
+    ] = names.PORT_KUBERNETES_API
+    kubernetes_ca: Annotated[
+        str, Meta(description="File with the CA of --tls-cert, to be told to the API server.")
+    ] = ""
+    api_server: Annotated[
+        str, Meta(description="URL of the Kubernetes API; empty = the cluster's own.")
+    ] = ""
+    api_token_file: Annotated[
+        str, Meta(description="File with the token for it; read again when it changes.")
+    ] = f"{_ACCOUNT}/token"
+    api_ca_file: Annotated[str, Meta(description="File with the CA of it.")] = f"{_ACCOUNT}/ca.crt"
     health_host: Annotated[
         str, Meta(description="Address on which the kubelet asks for health.")
     ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod

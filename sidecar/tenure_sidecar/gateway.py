@@ -2,9 +2,9 @@
 
 ::
 
-    callers ── HTTPS ──► gate: who is it? ──► rights in the namespace ──► fleet ──► the app's engine
-    kubelet ── HTTP ───► health, metrics                                              │
-                                                                                     etcd
+    callers ──── HTTPS ──► gate: who is it? ──► rights in the namespace ──► fleet ──► the app's engine
+    API server ─ HTTPS ──► gate: is it that? ──► what it has allowed ────────┘          │
+    kubelet ──── HTTP ───► health, metrics                                             etcd
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import structlog
 from tenure_common.clock import monotonic
 from tenure_common.errors import BadSettingError
 from tenure_common.health import Health, Listener
+from tenure_common.kube import KubeApi, api_server
 from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.sharing.decide import GATEWAY
 from tenure_sidecar.actors.sharing.records import Identity
+from tenure_sidecar.aggregation import Aggregation
 from tenure_sidecar.appengine import AppEngine
 from tenure_sidecar.config import GatewayConfig
 from tenure_sidecar.fleet import Fleet
@@ -37,6 +39,8 @@ from tenure_sidecar.store.etcd import EtcdStore
 from tenure_sidecar.stores import etcd_address
 
 _log = structlog.get_logger(__name__)
+
+_API_TIMEOUT = 10.0  # seconds of a call to the Kubernetes API
 
 
 class Gateway:
@@ -75,6 +79,7 @@ class Gateway:
             place=Place(config.gateway_host, config.gateway_port, "--gateway-port"),
             files=_files(config),
         )
+        self.aggregation = _aggregation(config, self.fleet)
         self.metrics = self._metrics()
         self.health = Listener(
             Health(metrics=lambda: self.metrics, stuck=lambda: "", not_ready=self.not_ready).app(),
@@ -102,6 +107,8 @@ class Gateway:
             port = await self.server.start()
             self._loops.start("apps", self.fleet.keep)
             self._loops.start("certificates and callers", self.server.run)
+            if self.aggregation is not None:
+                self._loops.start("part of the Kubernetes API", self.aggregation.run)
             said(
                 f"tenure {VERSION} ready: gateway on {self._config.gateway_host} port {port}, "
                 f"store {self._config.store}"
@@ -152,6 +159,22 @@ class Gateway:
             "Looks at certificates and access files that cannot be used",
             lambda: server.bad_reloads,
         )
+        if (part := self.aggregation) is not None:
+            metrics.gauge(
+                "tenure_gateway_kubernetes_api_serving",
+                "1 when the Kubernetes API server can call",
+                lambda: int(part.serving),
+            )
+            metrics.counter(
+                "tenure_gateway_kubernetes_api_refused_total",
+                "Requests on its port that it did not send",
+                lambda: part.refused,
+            )
+            metrics.counter(
+                "tenure_gateway_kubernetes_api_failures_total",
+                "Failed looks at how the API server is known",
+                lambda: part.failures,
+            )
         metrics.counter(
             "tenure_gateway_etcd_calls_total", "Calls to etcd", lambda: self.client.calls
         )
@@ -166,6 +189,29 @@ def _files(config: GatewayConfig) -> Secured:
         message = "--client-ca is of no use without --tls-cert and --tls-key"
         raise BadSettingError(message)
     return Secured(tls, config.access_file)
+
+
+def _aggregation(config: GatewayConfig, fleet: Fleet) -> Aggregation | None:
+    if not config.kubernetes_api:
+        return None
+    if not config.tls_cert or not config.tls_key:
+        message = (
+            "--kubernetes-api needs --tls-cert and --tls-key: the API server calls over TLS alone"
+        )
+        raise BadSettingError(message)
+    return Aggregation(
+        fleet,
+        api=KubeApi(
+            server=api_server(config.api_server, os.environ),
+            token_file=config.api_token_file,
+            ca_file=config.api_ca_file,
+            timeout=_API_TIMEOUT,
+            manager="tenure-gateway",
+        ),
+        place=Place(config.gateway_host, config.kubernetes_port, "--kubernetes-port"),
+        files=TlsFiles(config.tls_cert, config.tls_key),
+        vouching=config.kubernetes_ca,
+    )
 
 
 def main(config: GatewayConfig) -> int:

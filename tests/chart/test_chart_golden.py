@@ -65,7 +65,13 @@ def test_objects_are_labelled_and_placed(objects: list[Json]) -> None:
         labels = one["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "tenure", one["metadata"]["name"]
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
-    scoped = {"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", *RESOURCES}
+    scoped = {
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "MutatingWebhookConfiguration",
+        *RESOURCES,
+    }
     for one in ours:
         assert ("namespace" in one["metadata"]) is (one["kind"] not in scoped)
 

@@ -37,6 +37,18 @@ ALLOWED: set[Right] = {
     ("operator", "cluster", "/events", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "tenure-operator", "get update"),
+    ("gateway", "cluster", "apiregistration.k8s.io/apiservices",
+     "v1alpha1.manage.tenure.dev", "get patch"),
+    *(
+        ("view", "cluster", f"manage.tenure.dev/{one}", "*", "get list watch")
+        for one in (
+            "apps", "apps/instances", "apps/counts", "apps/watch", "apps/jobs"
+        )
+    ),
+    *(
+        ("edit", "cluster", f"manage.tenure.dev/{one}", "*", "create update")
+        for one in ("apps/instances", "apps/jobs", "apps/dry-run")
+    ),
     *(
         ("view", "cluster", f"tenure.dev/{one}", "*", "get list watch")
         for one in ("workflows", "workflowschedules", "workflowevents")
@@ -103,14 +115,28 @@ def test_an_operator_of_some_namespaces_has_rights_in_these_alone(
     named(rendered["default"], "ClusterRoleBinding", "tenure-operator")
 
 
-def test_the_gateway_has_no_rights_and_no_token(rendered: dict[str, list[Json]]) -> None:
-    pod = dict(pods(rendered["default"]))["Deployment/tenure-gateway"]
-    assert pod["spec"]["automountServiceAccountToken"] is False
-    subjects = [
-        subject["name"] for one in rendered["default"] for subject in one.get("subjects", ())
+def test_the_gateways_account_is_for_the_kubernetes_api_alone(
+    rendered: dict[str, list[Json]],
+) -> None:
+    def bound(objects: list[Json], account: str) -> list[tuple[str, str]]:
+        return sorted(
+            (one["kind"], one["roleRef"]["name"])
+            for one in objects
+            for subject in one.get("subjects", ())
+            if subject["name"] == account
+        )
+
+    account = "tenure-gateway"
+    assert bound(rendered["default"], account) == [
+        ("ClusterRoleBinding", "tenure-gateway"),
+        ("RoleBinding", "extension-apiserver-authentication-reader"),
     ]
-    assert "tenure-operator" in subjects
-    assert pod["spec"]["serviceAccountName"] not in subjects
+    # Without that there is neither token nor right.
+    pod = dict(pods(rendered["cert-manager"]))["Deployment/tenure-gateway"]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert "--kubernetes-api" not in pod["spec"]["containers"][0]["args"]
+    assert bound(rendered["cert-manager"], account) == []
+    assert not [one for one in rendered["cert-manager"] if one["kind"] == "APIService"]
 
 
 def test_nothing_is_a_wildcard_and_no_secret_is_for_all(objects: list[Json]) -> None:
@@ -148,14 +174,14 @@ def test_pods_have_an_account_of_their_own(objects: list[Json]) -> None:
 def test_only_what_is_served_is_reached(rendered: dict[str, list[Json]]) -> None:
     wanted = {
         "injector": {"reviews", "health"},
-        "gateway": {"https", "health"},
+        "gateway": {"https", "health", "kubernetes"},
         "operator": {"health"},
     }
     made = dict(pods(rendered["ha"]))
     for role, ports in wanted.items():
         policy = named(rendered["ha"], "NetworkPolicy", f"tenure-{role}")["spec"]
-        (rule,) = policy["ingress"]
-        assert {port["port"] for port in rule["ports"]} == ports
+        let_in = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+        assert let_in == ports
         pod = made[f"Deployment/tenure-{role}"]
         assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         (container,) = pod["spec"]["containers"]
@@ -174,7 +200,12 @@ def test_the_gateways_certificate_is_for_its_service(rendered: dict[str, list[Js
     variables = dict(pods(rendered["default"]))["Deployment/tenure-operator"]
     (container,) = variables["spec"]["containers"]
     url = next(one["value"] for one in container["env"] if one["name"] == "TENURE_GATEWAY")
-    assert urlsplit(url).hostname in names.get_values_for_type(x509.DNSName)
+    hosts = names.get_values_for_type(x509.DNSName)
+    assert urlsplit(url).hostname in hosts
+    (service,) = [
+        one["spec"]["service"] for one in rendered["default"] if one["kind"] == "APIService"
+    ]
+    assert f"{service['name']}.{service['namespace']}.svc" in hosts
 
 
 def test_the_gateways_callers(rendered: dict[str, list[Json]]) -> None:

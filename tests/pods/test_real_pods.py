@@ -16,6 +16,7 @@ import pytest
 from support.helm import Helm
 from support.kube import images
 from support.kube.cluster import Cluster
+from support.kube.plugin import Plugin
 from support.kube.whole import APP, Shop, install, pod
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo_kubernetes.py"
@@ -122,6 +123,19 @@ def test_a_resource_runs_a_workflow(shop: Shop) -> None:
     shop.kubectl("wait", "--for=condition=Completed", "workflow/described", "--timeout=1s")
     line = shop.kubectl("get", "workflows", "described", "--no-headers")
     assert line.split()[:4] == ["described", "Completed", "shop", "order"]
+
+
+def test_kubectl_tenure_goes_through_the_cluster(
+    shop: Shop, cluster: Cluster, tmp_path: Path
+) -> None:
+    shop.ready()
+    shop.apply("seen", "order", 3)
+    assert shop.completed("seen") == 3
+    run = shop.kubectl.get("workflow", "seen")["status"]["instanceID"]
+    plugin = Plugin(tmp_path, cluster.plane, cluster.plane.admin)
+    assert run in plugin("list", "-o", "name", "-n", APP, "--app", "shop").split()
+    assert "order" in plugin("history", run, "-n", APP, "--app", "shop")
+    plugin("run", "order", "--input", "2", "--wait", "-n", APP, "--app", "shop")
 
 
 def test_a_resource_is_started_and_ended_while_no_pod_of_the_app_runs(shop: Shop) -> None:

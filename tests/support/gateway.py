@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from support.engine import EngineProcess, free_ports
 
@@ -119,7 +120,7 @@ def seed(folder: Path, store: str, namespace: str, app: str, instances: Sequence
     try:
         for one in instances:
             request = urllib.request.Request(  # noqa: S310
-                f"{sidecar.http_url}/v1alpha1/apps/{app}/instances/{one}",
+                f"{sidecar.http_url}/v1alpha1/apps/{app}/instances/{quote(one, safe='')}",
                 json.dumps({"workflow": "Order"}).encode(),
                 method="PUT",
             )

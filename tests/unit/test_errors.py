@@ -129,7 +129,7 @@ def test_pages_name_only_settings_that_exist() -> None:
     known = {s.flag for s in (*settings_of(Config), CONFIG)}
     known |= {"--help", "--version", "--port", "--app", "--force", "--server"}  # of other commands
     known |= {s.flag for s in settings_of(OperatorConfig)}
-    known |= {"--server-side"}  # of kubectl
+    known |= {"--clusterrole", "--context", "--server-side", "--user"}  # of kubectl
     known |= {  # of etcd
         "--auto-compaction-retention",
         "--max-request-bytes",

@@ -18,7 +18,7 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
@@ -29,7 +29,7 @@ from tenure_sidecar.http.access import ANYBODY, Access, Caller, parse, shown
 from tenure_sidecar.http.guard import from_elsewhere
 from tenure_sidecar.http.manage.server import CALLER
 from tenure_sidecar.http.middleware import refuse
-from tenure_sidecar.http.tls import Contents, TlsFiles
+from tenure_sidecar.http.tls import Contents, Tls
 from tenure_sidecar.rpc.ports import addresses, is_loopback, refusal
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 class Secured(NamedTuple):
     """The files; ``tls`` None = none, ``access`` empty = none."""
 
-    tls: TlsFiles | None = None
+    tls: Tls | None = None
     access: str = ""
 
 
@@ -160,8 +160,16 @@ class Gate:
         return gate
 
 
+class Callers(Protocol):
+    """Who may call, as a server needs it: ``Gate``, or another way to know callers."""
+
+    def look(self) -> bool:
+        """Take what is new; whether the callers are others.  Raises: BadSettingError."""
+        ...
+
+
 class SecureServer:
-    """An application behind a ``Gate``, at a place, with files."""
+    """An application behind a gate, at a place, with files."""
 
     def __init__(  # noqa: PLR0913 - what a server needs to know
         self,
@@ -169,7 +177,7 @@ class SecureServer:
         *,
         place: Place,
         files: Secured,
-        gate: Gate,
+        gate: Callers,
         grace: float = 2.0,
         look_every: float = LOOK_EVERY,
         changed: Callable[[], None] = lambda: None,
@@ -205,7 +213,7 @@ class SecureServer:
         """Listen; returns the port.  Raises: BadSettingError, PortInUseError."""
         place = self._place
         found = addresses(place.host)
-        require_safe(found, place.host, self._files)
+        self.check(found)
         self._gate.look()
         self._renew()
         port = place.port
@@ -222,6 +230,10 @@ class SecureServer:
         for one in self._sockets:
             self._loops.start("accept connections", partial(self._accept, one))
         return port
+
+    def check(self, found: tuple[str, ...]) -> None:
+        """Whether it is safe to listen on the addresses.  Raises: BadSettingError."""
+        require_safe(found, self._place.host, self._files)
 
     def _renew(self) -> bool:
         """Use the certificates of the files; whether they are others.  Raises: BadSettingError."""

@@ -8,8 +8,9 @@ begun under an old one must not be resumed under the new one.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 from tenure_common.errors import BadSettingError
 
@@ -20,6 +21,33 @@ class Contents(NamedTuple):
     certificate: bytes
     key: bytes
     client_ca: bytes
+
+
+class Tls(Protocol):
+    """TLS of a server, wherever its parts come from."""
+
+    @property
+    def certificate(self) -> str:
+        """Path of the server's certificate."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Path of its key."""
+        ...
+
+    @property
+    def client_ca(self) -> str:
+        """Where the authorities of clients are; empty = no client is asked for a certificate."""
+        ...
+
+    def read(self) -> Contents:
+        """What there is now.  Raises: BadSettingError."""
+        ...
+
+    def context(self, contents: Contents) -> ssl.SSLContext:
+        """A server's context, made of what ``read`` has just read.  Raises: BadSettingError."""
+        ...
 
 
 class TlsFiles(NamedTuple):
@@ -70,6 +98,38 @@ class TlsFiles(NamedTuple):
         """Instead of a prompt on the terminal."""
         message = f"the key '{self.key}' is encrypted; give it without a passphrase"
         raise BadSettingError(message)
+
+
+class ToldClients(NamedTuple):
+    """A server's files, for clients of authorities that somebody tells; all must be of these."""
+
+    files: TlsFiles  # its ``client_ca`` says where the authorities come from
+    authorities: Callable[[], bytes]  # PEM
+
+    @property
+    def certificate(self) -> str:
+        """As the files have it."""
+        return self.files.certificate
+
+    @property
+    def key(self) -> str:
+        """As the files have it."""
+        return self.files.key
+
+    @property
+    def client_ca(self) -> str:
+        """Where the authorities come from."""
+        return self.files.client_ca
+
+    def read(self) -> Contents:
+        """What there is now.  Raises: BadSettingError."""
+        return self.files._replace(client_ca="").read()._replace(client_ca=self.authorities())
+
+    def context(self, contents: Contents) -> ssl.SSLContext:
+        """Whoever shows no certificate ends the handshake.  Raises: BadSettingError."""
+        context = self.files.context(contents)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
 
 def _read(path: str) -> bytes:

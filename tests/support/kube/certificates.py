@@ -50,6 +50,10 @@ class Certificates:
         self._authority.cert_pem.write_to_path(self.authority)
         self.authority_key = folder / "ca.key"
         self._authority.private_key_pem.write_to_path(self.authority_key)
+        # Who vouches for the API server when it calls servers that extend it, and for nobody else.
+        self._front = trustme.CA(organization_name="tenure tests, front proxy")
+        self.front_authority = folder / "front-proxy-ca.crt"
+        self._front.cert_pem.write_to_path(self.front_authority)
         self.server = self.issue("apiserver", *{*_SERVES, address})
         self.etcd = self.issue("etcd", "127.0.0.1", "localhost")
         self.tokens_key, self.tokens_public = self._token_keys()
@@ -59,11 +63,19 @@ class Certificates:
         # Go refuses a certificate whose list of names is there and empty, so clients get one too.
         names = hosts or ("client.invalid",)
         leaf = self._authority.issue_cert(*names, common_name=name, organization_name=group)
+        return self._write(name, leaf)
+
+    def _write(self, name: str, leaf: trustme.LeafCert) -> Pair:
         plain = name.replace(":", "-")
         pair = Pair(self._folder / f"{plain}.crt", self._folder / f"{plain}.key")
         leaf.cert_chain_pems[0].write_to_path(pair.certificate)
         leaf.private_key_pem.write_to_path(pair.key)
         return pair
+
+    def front_proxy(self, name: str = "front-proxy-client") -> Pair:
+        """A certificate of the front proxies' authority."""
+        leaf = self._front.issue_cert("client.invalid", common_name=name)
+        return self._write(f"front-{name}", leaf)
 
     def kubeconfig(self, server: str, user: str) -> Path:
         """A kubeconfig with which ``user`` is known to the API server at ``server``."""

@@ -160,7 +160,21 @@ class ControlPlane:
             f"--service-account-issuer={ISSUER}",
             f"--service-account-key-file={certificates.tokens_public}",
             f"--service-account-signing-key-file={certificates.tokens_key}",
+            *self._extended(),
             "--profiling=false",
+        )
+
+    def _extended(self) -> tuple[str, ...]:
+        """Flags by which it calls servers that extend the API, as kubeadm sets them."""
+        front = self.certificates.front_proxy()
+        return (
+            f"--proxy-client-cert-file={front.certificate}",
+            f"--proxy-client-key-file={front.key}",
+            f"--requestheader-client-ca-file={self.certificates.front_authority}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         )
 
     def _reached(self) -> tuple[str, ...]:

@@ -10,11 +10,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from support.gated import Files
 from support.pages import files
 from tenure_cli.connect import Target, path, target
+from tenure_common.errors import BadSettingError
 from tenure_common.settings import parse as parse_flags
 from tenure_common.settings import settings_of
+from tenure_sidecar import aggregation
 from tenure_sidecar.config import GatewayConfig
 from tenure_sidecar.gateway import Gateway
 from tenure_sidecar.http import secure
@@ -69,8 +73,17 @@ def test_flags_in_the_text_are_flags() -> None:
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= known
 
 
-async def test_metrics_are_those_of_the_process() -> None:
-    gateway = Gateway(GatewayConfig(store="etcd://127.0.0.1:1"))
+async def test_metrics_are_those_of_the_process(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    config = GatewayConfig(
+        store="etcd://127.0.0.1:1",
+        tls_cert=str(files.cert),
+        tls_key=str(files.key),
+        kubernetes_api=True,
+        api_server="https://127.0.0.1:1",
+        api_ca_file=str(files.ca),
+    )
+    gateway = Gateway(config)
     try:
         text = gateway.metrics.render().decode()
     finally:
@@ -79,8 +92,22 @@ async def test_metrics_are_those_of_the_process() -> None:
     assert set(re.findall(r"`(tenure_gateway_\w+)`", PAGE)) == served
 
 
+async def test_a_part_of_the_kubernetes_api_needs_tls_and_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    config = GatewayConfig(store="etcd://127.0.0.1:1", kubernetes_api=True)
+    with pytest.raises(BadSettingError, match="needs --tls-cert and --tls-key"):
+        Gateway(config)
+    files = Files(tmp_path)
+    with pytest.raises(BadSettingError, match="not in a cluster"):
+        Gateway(structs.replace(config, tls_cert=str(files.cert), tls_key=str(files.key)))
+
+
 def test_times_are_those_of_the_program() -> None:
     assert f"looked at every {secure.LOOK_EVERY:.0f} seconds" in PAGE
+    assert f"looked at every {aggregation.LOOK_EVERY:.0f} seconds" in PAGE
+    assert f"port {GatewayConfig(store='').kubernetes_port} of the gateway" in PAGE
     assert GatewayConfig(store="").health_port == 3501
     assert "`/readyz` on port 3501" in PAGE
 

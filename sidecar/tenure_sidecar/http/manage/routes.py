@@ -37,6 +37,7 @@ from tenure_sidecar.http.manage.lines import Line
 
 BASE: Final = "/v1alpha1/apps"
 NAMESPACES: Final = "/v1alpha1/namespaces"
+WATCHED: Final = "/v1alpha1/watch/namespaces"  # as the Kubernetes API has it
 DOCUMENT: Final = "/openapi.json"
 
 _APP = BASE + "/{app}"
@@ -280,3 +281,8 @@ ROUTES: Final = (
         tag="jobs",
     ),
 )
+
+
+def watched(route: Route) -> str:
+    """The path by which the Kubernetes API server knows that a request may take minutes."""
+    return route.namespaced.replace(NAMESPACES, WATCHED, 1)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from aiohttp import web
@@ -23,7 +23,7 @@ from tenure_sidecar.http.manage import openapi, reading
 from tenure_sidecar.http.manage.api import Answer, AppsCall, Call
 from tenure_sidecar.http.manage.lines import Broken
 from tenure_sidecar.http.manage.queries import NoQuery
-from tenure_sidecar.http.manage.routes import BASE, DOCUMENT, NAMESPACES, ROUTES, Route
+from tenure_sidecar.http.manage.routes import BASE, DOCUMENT, NAMESPACES, ROUTES, Route, watched
 from tenure_sidecar.http.manage.views import ErrorView
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ Long = dict[asyncio.Task[Any], Caller]
 LONG: Final[web.AppKey[Long]] = web.AppKey("tenure-long-requests")
 
 ALONE: Final[web.AppKey[bool]] = web.AppKey("tenure-manage-alone")
+# What stands in front of all paths, where another server passes requests on.
+UNDER: Final[web.AppKey[str]] = web.AppKey("tenure-manage-under")
 # Who sent a request, where the server in front finds that out.
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("tenure-caller", Caller)
 
@@ -62,6 +64,18 @@ def routes(apps: Apps) -> list[web.RouteDef]:
             for route in ROUTES
             for path in (route.path, route.namespaced)
         ),
+    ]
+
+
+def routes_under(prefix: str, apps: Apps) -> list[web.RouteDef]:
+    """Those of apps in namespaces, under another server's path.
+
+    What may take minutes has a second path, by which that server sees that it may (``watched``).
+    """
+    return [
+        web.route(route.method, prefix + path, _handler(route, apps))
+        for route in ROUTES
+        for path in (route.namespaced, *([watched(route)] if route.long else []))
     ]
 
 
@@ -97,7 +111,7 @@ def _handler(route: Route, apps: Apps) -> Handler:
     decoder = None if route.body is None else msgspec.json.Decoder(route.body)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        match = request.match_info
+        match = _match(request)
         caller, namespace = request.get(CALLER, ANYBODY), match.get("namespace", apps.default)
         caller.check(namespace, reads=route.reads)  # before a word on whether there is such an app
         query = _parameters(request.query, route.query)
@@ -146,12 +160,34 @@ def end_long(app: web.Application, of: Callable[[Caller], bool]) -> None:
             task.cancel()
 
 
-def install(app: web.Application, apps: Apps, *, alone: bool = False) -> None:
-    """Add this API to a server; ``alone``: it serves no other."""
+def install(app: web.Application, apps: Apps, *, alone: bool = False, under: str = "") -> None:
+    """Add this API to a server.
+
+    Args:
+        app: the server's.
+        apps: what it serves.
+        alone: it serves no other API.
+        under: the path under which another server passes requests on; empty = clients call us.
+    """
     app[LONG] = {}
     app[ALONE] = alone
+    app[UNDER] = under
     app.on_shutdown.append(_end)
-    app.add_routes(routes(apps))
+    app.add_routes(routes_under(under, apps) if under else routes(apps))
+
+
+def _match(request: web.Request) -> dict[str, str]:
+    """The names in the path.
+
+    A server that passes requests on decodes a path before it looks at it, so a name that has a slash
+    is encoded twice for it, and it leaves the second one to us.
+    """
+    if not request.app.get(UNDER):
+        return dict(request.match_info)
+    return {
+        name: text if name == "namespace" else unquote(text)
+        for name, text in request.match_info.items()
+    }
 
 
 def _answer(answer: Answer, request: web.Request) -> web.Response:
@@ -162,6 +198,7 @@ def _answer(answer: Answer, request: web.Request) -> web.Response:
         match, place = request.match_info, map(_quoted, answer.location)
         namespace = match.get("namespace")
         base = BASE if namespace is None else f"{NAMESPACES}/{_quoted(namespace)}/apps"
+        base = request.app.get(UNDER, "") + base
         response.headers["Location"] = "/".join((base, _quoted(match["app"]), *place))
     return response
 

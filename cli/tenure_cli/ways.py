@@ -1,0 +1,60 @@
+"""How a verb gets to a server: the options that say which one, and what becomes of them.
+
+A verb says that it wants a connection (``connected``); the command line that it is a part of says how
+one is made: ``tenure`` from flags, variables and contexts (``contexts``), ``kubectl tenure`` by the
+cluster's API server (``cluster``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any, Final, NamedTuple
+
+import click
+
+from tenure_cli.api import Api
+
+AnyVerb = Callable[..., Any]
+
+_WAY: Final = "tenure.way"
+_GIVEN: Final = "tenure.given"
+_MARK: Final = "__connected__"
+
+
+class Way(NamedTuple):
+    """Options, and what makes a connection of their values (by the options' names)."""
+
+    options: Callable[[], list[click.Parameter]]
+    connect: Callable[..., AbstractContextManager[Api]]
+
+
+def connected(verb: AnyVerb) -> AnyVerb:
+    """Give a verb an ``Api`` as its first argument, by the way of the command line."""
+
+    @wraps(verb)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        meta = click.get_current_context().meta
+        way: Way = meta[_WAY]
+        before: dict[str, Any] = meta.get(_GIVEN, {})
+        given = {
+            str(option.name): kwargs.pop(str(option.name)) or before.get(str(option.name))
+            for option in way.options()
+        }
+        with way.connect(**given) as api:
+            return verb(api, *args, **kwargs)
+
+    setattr(wrapped, _MARK, True)
+    return wrapped
+
+
+def wants_connection(command: click.Command) -> bool:
+    """Whether the command is of a ``connected`` verb."""
+    return bool(getattr(command.callback, _MARK, False))
+
+
+def take(ctx: click.Context, way: Way, given: dict[str, Any] | None = None) -> None:
+    """Let all verbs of a command line go this way; ``given`` stood in front of the verb."""
+    ctx.meta[_WAY] = way
+    ctx.meta[_GIVEN] = given or {}
