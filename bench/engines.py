@@ -18,7 +18,10 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from support.etcd import Cluster
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BENCH: Final = ROOT / "bench"
@@ -112,25 +115,43 @@ class Process:
 
 
 class Engine:
-    """A running engine; ``ports`` by flavour."""
+    """A running engine; ``ports`` by flavour, ``etcd`` when its store is there."""
 
     def __init__(
-        self, name: str, process: Process, ports: dict[str, int], http: int | None
+        self,
+        name: str,
+        process: Process,
+        ports: dict[str, int],
+        http: int | None,
+        etcd: Cluster | None = None,
     ) -> None:
         self.name = name
         self.process = process
         self.ports = ports
         self.http = http
+        self.etcd = etcd
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self.process.pid
 
+    def end(self) -> None:
+        """Stop it, and its store."""
+        self.process.end()
+        if self.etcd is not None:
+            self.etcd.__exit__()
+
     def commits(self) -> float | None:
         """Commits of the store since the start, by its own counter; None without a store."""
         if self.http is None:
             return None
+        if self.etcd is not None:
+            (member,) = self.etcd.members
+            return member.metric(
+                'grpc_server_started_total{grpc_method="Txn",'
+                'grpc_service="etcdserverpb.KV",grpc_type="unary"}'
+            )
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as page:
             return metric(page.read().decode(), "tenure_store_commits_total")
 
@@ -162,14 +183,19 @@ def start_tenure(
     database: str = "tenure.db",
     extra: Sequence[str] = (),
     python: Sequence[str] = (),
+    etcd: Cluster | None = None,
 ) -> Engine:
-    """``tenure dev`` with its store in ``folder``; ``python``: interpreter and its options."""
+    """``tenure dev`` with its store in ``folder``, or in ``etcd``; ``python``: interpreter and its
+    options."""
     ports = {"dapr": free_port(), "microsoft": free_port()}
     http = free_port()
+    store = f"sqlite:{folder / database}"
+    if etcd is not None:
+        store = f"etcd://127.0.0.1:{etcd.members[0].client_port}"
     command = [
         *(python or (sys.executable,)),
         *("-m", "tenure_sidecar", "dev", "--app-id", "bench"),
-        *("--store", f"sqlite:{folder / database}"),
+        *("--store", store),
         *("--grpc-port", str(ports["dapr"])),
         *("--taskhub-port", str(ports["microsoft"])),
         *("--http-port", str(http)),
@@ -177,7 +203,27 @@ def start_tenure(
     ]
     process = Process("tenure", command, folder=folder)
     process.line()
-    return Engine("tenure", process, ports, http)
+    return Engine("tenure", process, ports, http, etcd)
+
+
+def start_on_etcd(folder: Path, *, extra: Sequence[str] = ()) -> Engine:
+    """``tenure dev`` on an etcd of its own, one member on the disk of ``folder``."""
+    from support.etcd import BUILT, Cluster
+
+    cluster = Cluster(folder / "etcd", version=BUILT)
+    cluster.__enter__()
+    try:
+        return start_tenure(folder, extra=extra, etcd=cluster)
+    except BaseException:
+        cluster.__exit__()
+        raise
+
+
+def start(name: str, folder: Path, *, extra: Sequence[str] = ()) -> Engine:
+    """``null``, ``tenure`` (on SQLite) or ``etcd``; ``extra`` are Tenure's own options."""
+    if name == "null":
+        return start_null(folder)
+    return (start_tenure if name == "tenure" else start_on_etcd)(folder, extra=extra)
 
 
 class App:

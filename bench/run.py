@@ -31,7 +31,7 @@ import dormant
 import floor
 import workloads
 from client import Client
-from engines import ROOT, SDKS, App, Engine, Sdk, python_of, start_null, start_tenure
+from engines import ROOT, SDKS, App, Engine, Sdk, python_of, start
 from measure import Sample, measure
 from rich.console import Console
 from rich.table import Table
@@ -153,7 +153,7 @@ async def one_load(load: Load, sdk: Sdk, options: Options) -> dict[str, Any]:
     _CONSOLE.print(f"[bold]{load.name}[/] {sdk.title}: {load.what}", highlight=False)
     samples: dict[str, list[Sample]] = {}
     dropped: list[dict[str, Any]] = []
-    engines = [one for one in options.engines if one == "tenure" or not load.tenure_only]
+    engines = [one for one in options.engines if one != "null" or not load.tenure_only]
     async with stack(engines, sdk, options) as (rigs, echo, folder):
         for name, rig in rigs.items():
             warm = scaled(replace(load, in_flight=min(load.in_flight, 4)), 0.05)
@@ -200,11 +200,11 @@ async def stack(
         async with floor.echo() as echo:
             for name in engines:
                 extra = ("--transport", options.transport)
-                engine = start_null(folder) if name == "null" else start_tenure(folder, extra=extra)
+                engine = start(name, folder, extra=extra)
                 try:
                     app = App(sdk, engine, folder=folder)
                 except BaseException:
-                    engine.process.end()
+                    engine.end()
                     raise
                 rigs[name] = (engine, app, Client(engine.ports[sdk.flavour]))
             yield rigs, echo, folder
@@ -215,7 +215,7 @@ async def stack(
         for engine, app, client in rigs.values():
             await client.close()
             app.end()
-            engine.process.end()
+            engine.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

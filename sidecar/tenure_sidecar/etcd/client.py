@@ -231,10 +231,13 @@ class EtcdClient:
         request = pb.DeleteRangeRequest(key=key, range_end=end)
         return int((await self._call(_DELETE, request)).deleted)
 
-    def watch(self, key: bytes, end: bytes = b"", *, revision: int = 0) -> Watch:
-        """Changes of ``key``, or of all keys in [key, end), from ``revision`` on (0 = from now on).
-        See ``Watch``; for a prefix, ``end`` is ``prefix_end(prefix)``."""
-        return self._watches.add(key, end, revision=revision)
+    def watch(
+        self, key: bytes, end: bytes = b"", *, revision: int = 0, deletes: bool = True
+    ) -> Watch:
+        """Changes of ``key``, or of all keys in [key, end), from ``revision`` on (0 = from now on);
+        without ``deletes``, writes alone.  See ``Watch``; for a prefix, ``end`` is
+        ``prefix_end(prefix)``."""
+        return self._watches.add(key, end, revision=revision, deletes=deletes)
 
     # --- leases -----------------------------------------------------------------------------------
 

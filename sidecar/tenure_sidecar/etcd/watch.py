@@ -61,8 +61,9 @@ class Batch(msgspec.Struct, frozen=True):
 class Watch:
     """Changes of the keys in [key, end); iterate over it, and ``close`` it in the end."""
 
-    def __init__(self, key: bytes, end: bytes, *, revision: int) -> None:
+    def __init__(self, key: bytes, end: bytes, *, revision: int, deletes: bool) -> None:
         self._key, self._end = key, end
+        self._deletes = deletes
         self._next = revision  # the first revision not seen; 0 = from now on
         self._batches: deque[Batch] = deque()
         self._arrived = asyncio.Event()
@@ -84,6 +85,7 @@ class Watch:
             range_end=self._end,
             start_revision=self._next,
             progress_notify=True,
+            filters=() if self._deletes else (pb.WatchCreateRequest.NODELETE,),
             watch_id=number,
         )
         return pb.WatchRequest(create_request=request)
@@ -155,9 +157,9 @@ class Watches:
         self._task: asyncio.Task[None] | None = None
         self.streams = 0  # opened so far
 
-    def add(self, key: bytes, end: bytes, *, revision: int) -> Watch:
+    def add(self, key: bytes, end: bytes, *, revision: int, deletes: bool) -> Watch:
         """Begin a watch."""
-        watch = Watch(key, end, revision=revision)
+        watch = Watch(key, end, revision=revision, deletes=deletes)
         watch.close = lambda: self._remove(watch)
         self._create(watch)
         if self._task is None or self._task.done():

@@ -263,3 +263,16 @@ async def test_a_slow_consumer_gets_a_gap_not_all_memory(
     assert [batch.events[0].kv.value for batch in rest] == [b"6"]
     watch.close()
     other.close()
+
+
+async def test_a_watch_without_deletes_tells_writes_alone(
+    client: EtcdClient, prefix: bytes
+) -> None:
+    watch = client.watch(prefix, prefix_end(prefix), deletes=False)
+    await watch.started()
+    await client.put(prefix + b"a", b"1")
+    await client.delete(prefix + b"a")
+    await client.txn((), (Put(prefix + b"b", b"2"), Put(prefix + b"end", b"")))
+    found = [names(batch, prefix) for batch in await until(watch, prefix + b"end")]
+    assert found == [["a"], ["b", "end"]]
+    watch.close()

@@ -24,7 +24,8 @@ _CURSOR = re.compile(r"etcd\.([0-9]{1,18})\.([0-9]{1,9})")
 
 
 async def changes(watch: Watch, keys: Keys, *, handle: str) -> AsyncIterator[Change]:
-    """Changes that ``handle`` did not make itself; ends with the watch.  Raises: StoreError."""
+    """What came, of a ``watch`` without deletes, and ``handle`` did not write itself; ends with the
+    watch.  Raises: StoreError."""
     try:
         try:
             await watch.started()
@@ -35,8 +36,6 @@ async def changes(watch: Watch, keys: Keys, *, handle: str) -> AsyncIterator[Cha
             if batch.gap:
                 yield Change("", gap=True)
             for event in batch.events:
-                if event.deleted:
-                    continue
                 item = unpack(event.kv.key, event.kv.value, ItemValue)
                 if item.writer != handle:
                     yield _change(event.kv, item, keys)

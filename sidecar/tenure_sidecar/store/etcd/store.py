@@ -259,7 +259,8 @@ class EtcdStore:
     def watch(self, partition: int) -> AsyncIterator[Change]:
         """See ``Store.watch``; ends when the store is closed."""
         span = self._keys.of_partition("inbox", partition)
-        return changes(self.client.watch(*span), self._keys, handle=self.handle)
+        watch = self.client.watch(*span, deletes=False)
+        return changes(watch, self._keys, handle=self.handle)
 
     async def position(self) -> str:
         """See ``Store.position``."""
