@@ -16,7 +16,7 @@ import pytest
 from support.kube import images
 from support.kube.cluster import Cluster
 from support.kube.plugin import Plugin
-from support.kube.whole import APP, Shop, deployment, pod
+from support.kube.whole import APP, SYSTEM, Shop, deployment, pod
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo_kubernetes.py"
 
@@ -103,6 +103,9 @@ def test_an_app_of_daprs_keeps_its_annotations(shop: Shop) -> None:
     """Coming from Dapr on Kubernetes: `compat.dapr`, and nothing of the app is changed."""
     shop.node.load(images.dapr_shop())
     shop.release("upgrade", "compat.dapr=true")
+    # Those of before go on answering for a moment, by their own settings.
+    injectors = ("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=injector")
+    shop.until(lambda: len(shop.kubectl(*injectors, "-o", "name").split()) == 2)
     try:
         asking = {"dapr.io/enabled": "true", "dapr.io/app-id": "orders", "dapr.io/app-port": "6001"}
         of_dapr = deployment("dapr-shop", image=images.DAPR_SHOP, annotations=asking)
