@@ -42,8 +42,8 @@ types: $(READY) ## mypy and pyright, both strict
 demo: $(READY) ## Run an order workflow, kill the engine in the middle, watch it finish
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-demo-kubernetes: $(READY) ## Run workflows on a real cluster made for it alone (Linux, root)
-	@$(BIN)/python examples/demo_kubernetes.py
+demo-kubernetes: $(READY) ## Run workflows on a cluster made for it alone (Linux, root); CONTEXT=... IMAGE=...: on yours
+	@$(BIN)/python examples/demo_kubernetes.py $(if $(CONTEXT),--context $(CONTEXT)) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
 demo-cluster: $(READY) ## The same with three sidecars on etcd and some thousand workflows
 	@PYTHONPATH=tests $(BIN)/python examples/demo_cluster.py $(ARGS)

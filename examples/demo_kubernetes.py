@@ -4,6 +4,8 @@ The cluster is the one of the tests (tests/support/kube): etcd, API server, kube
 namespaces of their own.  It needs Linux and root, and its programs are built once, from source.
 Nothing of it is left on the machine but these programs, in the cache folder.
 
+With ``--context NAME`` it takes a cluster of your own instead (demo_context.py).
+
 The exit status is 0 when every workflow completed, else 1.
 """
 
@@ -15,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "image")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "image"), str(ROOT / "examples")]
+
+import demo_context  # noqa: E402 - the path is set above
 
 from support.helm import Helm  # noqa: E402 - the path is set above
 from support.kube.cluster import running  # noqa: E402
@@ -70,6 +74,8 @@ def main() -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
+    if len(sys.argv) > 1:
+        return demo_context.main(sys.argv[1:], say)
     try:
         programs()
         tools()

@@ -61,6 +61,18 @@ PROCESSES: Final[dict[str, Process]] = {
         "operator",
         "Run the workflows that a cluster's resources describe.",
     ),
+    "selftest": Process(
+        "tenure_sidecar.__main__:main",
+        "sidecar",
+        "Be the smallest app, to see whether an installation works.",
+        named=True,
+    ),
+    "upkeep": Process(
+        "tenure_sidecar.__main__:main",
+        "upkeep",
+        "Look after the certificates and the etcd of an installation in Kubernetes.",
+        named=True,
+    ),
 }
 
 VERBS: Final[dict[str, Verb]] = {

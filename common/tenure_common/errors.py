@@ -335,7 +335,7 @@ class ClusterApiError(InjectorError):
 
 
 class BadCertificateError(InjectorError):
-    """A certificate or key of the injector cannot be used."""
+    """A certificate or key cannot be used."""
 
     code = "TN0905"
 

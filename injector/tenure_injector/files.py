@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from tenure_common.errors import BadCertificateError, TenureError
-from tenure_injector import authority
+from tenure_common.pki import authority
 from tenure_injector.meters import Meters
 
 _log = structlog.get_logger(__name__)

@@ -17,15 +17,16 @@ from typing import Final, Protocol
 import structlog
 
 from tenure_common.errors import BadCertificateError, ClusterApiError, TenureError
-from tenure_injector import authority
-from tenure_injector.authority import Material
+from tenure_common.pki import authority
+from tenure_common.pki.authority import Material
+from tenure_common.pki.schedule import Step, next_step
 from tenure_injector.config import Config
 from tenure_injector.meters import Meters
 from tenure_injector.pods import Json, entries, part
-from tenure_injector.schedule import Step, next_step
 
 _log = structlog.get_logger(__name__)
 
+NAME: Final = "tenure-injector"  # in certificates
 LOOK_EVERY: Final = 60.0  # seconds
 SOONEST: Final = 1.0  # seconds between two looks, after a failure too
 _MOST_STEPS: Final = 10  # in one look; two replicas need at most a few
@@ -146,13 +147,17 @@ class Rotation:
     def _do(self, step: Step, material: Material) -> Material:
         now, config = self._now(), self._config
         if step is Step.FOUND:
-            made = authority.found(now=now, life=config.authority_life)
-            return authority.issue(made, names=self._names, now=now, life=config.certificate_life)
+            made = authority.found(name=NAME, now=now, life=config.authority_life)
+            return authority.issue(
+                made, name=NAME, names=self._names, now=now, life=config.certificate_life
+            )
         if step is Step.STAGE:
-            return authority.stage(material, now=now, life=config.authority_life)
+            return authority.stage(material, name=NAME, now=now, life=config.authority_life)
         if step is Step.PRUNE:
             return authority.prune(material, now=now)
-        return authority.issue(material, names=self._names, now=now, life=config.certificate_life)
+        return authority.issue(
+            material, name=NAME, names=self._names, now=now, life=config.certificate_life
+        )
 
     def _take(self, material: Material) -> None:
         if material.certificate != self._in_use:

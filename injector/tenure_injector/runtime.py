@@ -22,6 +22,7 @@ import structlog
 from tenure_common import clock
 from tenure_common.errors import BadSettingError, InjectorError
 from tenure_common.health import Health, Listener
+from tenure_common.kube import api_server
 from tenure_common.version import VERSION
 from tenure_injector import quantities
 from tenure_injector.api import Api
@@ -91,17 +92,6 @@ def check(config: Config) -> None:
         raise BadSettingError(message)
 
 
-def api_server(config: Config, env: Mapping[str, str]) -> str:
-    """URL of the Kubernetes API.  Raises: BadSettingError outside of a cluster."""
-    host, port = env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT")
-    if config.api_server:
-        return config.api_server
-    if not host or not port:
-        message = "not in a cluster: say where the Kubernetes API is with --api-server"
-        raise BadSettingError(message)
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-
-
 def certificate_names(config: Config) -> frozenset[str]:
     """The names by which the API server calls the injector."""
     service = f"{config.service}.{config.namespace}.svc"
@@ -120,7 +110,7 @@ class Injector:
         self._stop = asyncio.Event()
         self._seen = (-1, 0.0)  # looks after the certificate, and when they became so many
         self._api = Api(
-            server=api_server(config, env),
+            server=api_server(config.api_server, env),
             token_file=config.api_token_file,
             ca_file=config.api_ca_file,
             timeout=config.api_timeout,

@@ -9,6 +9,7 @@ one small request at a time finds out when it is back, and whoever waits is told
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
@@ -200,6 +201,7 @@ class Gateway:
     def _unanswered(self, error: Exception, base: str) -> RefusedError:
         reason = f"no answer from the gateway at {base}: {str(error) or type(error).__name__}"
         self._probed = base
+        self._renew(error)
         self.breaker.trip(reason)
         return RefusedError(unanswered(reason))
 
@@ -210,8 +212,15 @@ class Gateway:
                 f"{self._probed}/apps", headers=self._headers(), ssl=self._tls
             ) as answer:
                 return answer.status not in _PROXY_SAYS_AWAY
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._renew(error)
             return False
+
+    def _renew(self, error: Exception) -> None:
+        """After a failure of TLS, read the files again: they may have been replaced since."""
+        if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+            with contextlib.suppress(BadSettingError):  # half replaced: at the next failure
+                self._tls = _tls(self._access)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -1,4 +1,5 @@
-"""Entry point of the engine: ``tenure dev``, ``tenure sidecar``, ``tenure gateway``.
+"""Entry point of the engine: ``tenure dev``, ``tenure sidecar``, ``tenure gateway``,
+``tenure upkeep``, ``tenure selftest``.
 
 Settings come from flags, ``TENURE_...`` variables and a TOML file, in this order; what comes after
 ``--`` is the app's command.
@@ -47,6 +48,29 @@ settings [variable; default]:
 """
 
 
+_UPKEEP = """\
+usage: tenure upkeep [SETTINGS]
+
+Makes and renews the certificates of an installation in Kubernetes, gives its etcd users, and gives
+back the free space of its files.  Does only what is missing, so it can be run at any time.
+
+example: tenure upkeep --namespace tenure-system --full-name tenure --etcd-members 3 --gateway true
+
+settings [variable; default]:
+"""
+
+
+_SELFTEST = """\
+usage: tenure selftest [SETTINGS]
+
+The smallest app: it has one workflow, Selftest, which doubles its input.  helm test runs it.
+
+example: tenure selftest --taskhub-port 4001
+
+settings [variable; default]:
+"""
+
+
 def dev(argv: Sequence[str]) -> int:
     """``tenure dev``; returns the exit code.  Raises: TenureError."""
     config = configured(Config, argv, usage=_DEV, rest="command", elsewhere=every_setting())
@@ -67,7 +91,30 @@ def gateway(argv: Sequence[str]) -> int:
     return 0 if config is None else process.main(config)
 
 
-_COMMANDS = {"dev": dev, "sidecar": sidecar, "gateway": gateway}
+def upkeep(argv: Sequence[str]) -> int:
+    """``tenure upkeep``; returns the exit code.  Raises: TenureError."""
+    from tenure_sidecar.upkeep import config as settings  # noqa: PLC0415 - the others
+    from tenure_sidecar.upkeep import process  # noqa: PLC0415 - need none of it
+
+    config = configured(settings.UpkeepConfig, argv, usage=_UPKEEP, elsewhere=every_setting())
+    return 0 if config is None else process.main(config)
+
+
+def selftest(argv: Sequence[str]) -> int:
+    """``tenure selftest``; returns the exit code.  Raises: TenureError."""
+    from tenure_sidecar import selftest as process  # noqa: PLC0415 - the others need none of it
+
+    config = configured(process.SelftestConfig, argv, usage=_SELFTEST, elsewhere=every_setting())
+    return 0 if config is None else process.main(config)
+
+
+_COMMANDS = {
+    "dev": dev,
+    "sidecar": sidecar,
+    "gateway": gateway,
+    "upkeep": upkeep,
+    "selftest": selftest,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

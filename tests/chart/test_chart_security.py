@@ -7,15 +7,17 @@ have fails the test, and so does one that the list has and nobody gets any more.
 from __future__ import annotations
 
 import base64
+import os
+import re
 import tomllib
 from urllib.parse import urlsplit
 
 import yaml
-from cryptography import x509
 
-from support.helm import CHART, Json, named, pods
+from support.helm import CHART, Helm, Json, containers, example, named, pods
 from support.pod_security import violations
 from tenure_sidecar.http import access
+from tenure_sidecar.upkeep.config import UpkeepConfig, wanted
 
 ROOT = CHART.parents[1]
 
@@ -37,6 +39,10 @@ ALLOWED: set[Right] = {
     ("operator", "cluster", "/events", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "tenure-operator", "get update"),
+    ("upkeep", "release", "/secrets",
+     "tenure-ca tenure-etcd-tls tenure-etcd-root tenure-etcd-gateway tenure-gateway-certificate",
+     "get update"),
+    ("upkeep", "release", "apps/statefulsets", "tenure-etcd", "get patch"),
     ("gateway", "cluster", "apiregistration.k8s.io/apiservices",
      "v1alpha1.manage.tenure.dev", "get patch"),
     *(
@@ -82,12 +88,40 @@ def test_rights_are_those_of_the_list(rendered: dict[str, list[Json]]) -> None:
     assert rights(rendered["default"]) == ALLOWED
 
 
+def table(objects: list[Json]) -> str:
+    """Rights, as the README shows them."""
+    lines = ["| who | where | what | which | may |", "|---|---|---|---|---|"]
+    for role in objects:
+        if role["kind"] in {"Role", "ClusterRole"}:
+            who = role["metadata"]["name"].rsplit("-", 1)[-1]
+            where = role["metadata"].get("namespace", "cluster")
+            for _, _, what, names, verbs in sorted(rights([role])):
+                which = "all" if names == "*" else ", ".join(f"`{name}`" for name in names.split())
+                lines.append(f"| {who} | {where} | {what.lstrip('/')} | {which} | {verbs} |")
+    return "\n".join(lines)
+
+
+def test_the_readme_has_them_all(helm: Helm) -> None:
+    text = (CHART / "README.md").read_text(encoding="utf-8")
+    objects = helm.template(*example("default"), "--set", "store.namespaces={shop}")
+    made = re.sub(
+        r"(<!-- rights: begin -->\n).*?(<!-- rights: end -->)",
+        lambda match: f"{match[1]}\n{table(objects)}\n\n{match[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if os.environ.get("TENURE_WRITE_GOLDEN") == "1":
+        (CHART / "README.md").write_text(made, encoding="utf-8")
+        text = made
+    assert text == made
+
+
 def test_no_example_gives_more(objects: list[Json]) -> None:
-    renamed = {
-        (who, where, what, names.replace("tenure-flows", "tenure"), verbs)
-        for who, where, what, names, verbs in rights(objects)
-    }
-    assert renamed <= ALLOWED
+    allowed = {("upkeep", "release", "/secrets", "flows-store", "get update")}
+    allowed |= {(*right[:3], name, right[4]) for right in ALLOWED for name in right[3].split()}
+    for who, where, what, names, verbs in rights(objects):
+        for name in names.replace("tenure-flows", "tenure").split():
+            assert (who, where, what, name, verbs) in allowed
 
 
 def test_the_operators_rights_are_those_that_it_is_tested_with(
@@ -157,7 +191,7 @@ def test_pods_are_restricted(objects: list[Json]) -> None:
     assert found
     for name, pod in found.items():
         assert violations(pod) == [], name
-        for container in pod["spec"]["containers"]:
+        for container in containers(pod):
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True, name
             assert container["resources"]["requests"], name
@@ -186,31 +220,34 @@ def test_only_what_is_served_is_reached(rendered: dict[str, list[Json]]) -> None
         assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         (container,) = pod["spec"]["containers"]
         assert {port["name"] for port in container["ports"]} == ports
+    clients, peers = named(rendered["ha"], "NetworkPolicy", "tenure-etcd")["spec"]["ingress"]
+    assert [port["port"] for port in clients["ports"]] == ["client", "metrics"]
+    assert [port["port"] for port in peers["ports"]] == ["peer"]
+    (etcd,) = peers["from"]
+    labels = made["StatefulSet/tenure-etcd"]["metadata"]["labels"]
+    assert etcd["podSelector"]["matchLabels"].items() <= labels.items()
     assert not [one for one in rendered["default"] if one["kind"] == "NetworkPolicy"]
 
 
 def test_the_gateways_certificate_is_for_its_service(rendered: dict[str, list[Json]]) -> None:
-    data = named(rendered["default"], "Secret", "tenure-gateway-tls")["data"]
-    assert set(data) == {"ca.crt", "tls.crt", "tls.key"}
-    made = {name: base64.b64decode(text) for name, text in data.items()}
-    leaf = x509.load_pem_x509_certificate(made["tls.crt"])
-    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(made["ca.crt"]))
-    assert leaf.subject != leaf.issuer, "OpenSSL takes such a certificate for its own authority"
-    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    config = UpkeepConfig(namespace="tenure-system", full_name="tenure", gateway=True)
+    (certificate,) = wanted(config)
     variables = dict(pods(rendered["default"]))["Deployment/tenure-operator"]
     (container,) = variables["spec"]["containers"]
     url = next(one["value"] for one in container["env"] if one["name"] == "TENURE_GATEWAY")
-    hosts = names.get_values_for_type(x509.DNSName)
-    assert urlsplit(url).hostname in hosts
+    assert urlsplit(url).hostname in certificate.hosts
     (service,) = [
         one["spec"]["service"] for one in rendered["default"] if one["kind"] == "APIService"
     ]
-    assert f"{service['name']}.{service['namespace']}.svc" in hosts
+    assert f"{service['name']}.{service['namespace']}.svc" in certificate.hosts
+    contexts = named(rendered["default"], "ConfigMap", "tenure-selftest")["data"]["contexts.toml"]
+    server = tomllib.loads(contexts)["contexts"]["gateway"]["server"]
+    assert urlsplit(server).hostname in certificate.hosts
 
 
 def test_the_gateways_callers(rendered: dict[str, list[Json]]) -> None:
-    def callers(example: str, name: str) -> tuple[str, Json]:
-        data = named(rendered[example], "Secret", f"{name}-access")["data"]
+    def callers(of: str, name: str) -> tuple[str, Json]:
+        data = named(rendered[of], "Secret", f"{name}-access")["data"]
         text = base64.b64decode(data["access.toml"]).decode()
         access.parse(text, file="access.toml")
         return base64.b64decode(data["token"]).decode(), tomllib.loads(text)["callers"]
@@ -264,13 +301,13 @@ def test_webhook_touches_only_pods_that_ask(objects: list[Json]) -> None:
 
 
 def test_webhook_fails_closed_unless_told_otherwise(rendered: dict[str, list[Json]]) -> None:
-    for example, policy in (("default", "Fail"), ("everything", "Ignore")):
-        assert {one["failurePolicy"] for one in webhooks(rendered[example])} == {policy}
+    for of, policy in (("default", "Fail"), ("everything", "Ignore")):
+        assert {one["failurePolicy"] for one in webhooks(rendered[of])} == {policy}
 
 
 def test_dapr_is_asked_about_only_with_compatibility(rendered: dict[str, list[Json]]) -> None:
-    for example, there in (("default", False), ("everything", True)):
-        (condition,) = webhooks(rendered[example])[1]["matchConditions"]
+    for of, there in (("default", False), ("everything", True)):
+        (condition,) = webhooks(rendered[of])[1]["matchConditions"]
         assert ("dapr.io/enabled" in condition["expression"]) is there
 
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 from collections.abc import Iterator
 from textwrap import dedent
 from typing import Any
 
+import click
 import pytest
 import yaml
 
-from support.helm import CHART, Helm, HelmError, Json, example, named, pods
-from tenure_cli.commands import PROCESSES
+from support.helm import CHART, Helm, HelmError, Json, containers, example, named, of_kind, pods
+from tenure_cli.commands import PROCESSES, VERBS
 from tenure_common import settings
 from tenure_injector import runtime
 from tenure_injector.config import Config as InjectorConfig
 from tenure_injector.meters import Meters
 from tenure_operator.config import Config as OperatorConfig
-from tenure_sidecar.config import GatewayConfig
+from tenure_sidecar.config import GatewayConfig, SidecarConfig
 from tenure_sidecar.etcd import Tls
+from tenure_sidecar.selftest import SelftestConfig
 from tenure_sidecar.store.etcd.address import parse as parse_address
+from tenure_sidecar.upkeep.config import UpkeepConfig, wanted
 
 ROOT = CHART.parents[1]
 VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
@@ -31,7 +35,13 @@ CONFIGS: dict[str, type[Any]] = {
     "gateway": GatewayConfig,
     "injector": InjectorConfig,
     "operator": OperatorConfig,
+    "selftest": SelftestConfig,
+    "sidecar": SidecarConfig,
+    "upkeep": UpkeepConfig,
 }
+MEMBERS = [
+    f"tenure-flows-etcd-{one}.tenure-flows-etcd-peers.tenure-system.svc:2379" for one in range(3)
+]
 OPEN = {"nodeSelector", "affinity", "annotations", "labels", "commonLabels", "resources"}
 
 
@@ -105,6 +115,7 @@ def test_every_value_is_used() -> None:
         parent, _, name = path.rpartition(".")
         direct = f".Values.{path}" in templates
         through = parent == "image" and f"$image.{name}" in templates
+        through |= f"$etcd.{path.removeprefix('store.etcd.')}" in templates
         assert direct or through, path
 
 
@@ -138,7 +149,14 @@ def test_readme_has_them_all() -> None:
         "sidecar.resources.limits.cpu=lots",
         "injector.resources.limits.cpu=",
         "sidecar.resources.limit={}",
-        "externalEtcd.endpoints={https://etcd:2379}",
+        "store.etcd.external.endpoints={https://etcd:2379}",
+        "store.etcd.members=2",
+        "store.etcd.quotaBytes=1",
+        "store.etcd.image.tag=",
+        "store.etcd.persistence.size=lots",
+        "store.etcd.compactionRetention=soon",
+        "store.appSecret=No",
+        "upkeep.schedule=daily",
         "gateway.replicas=0",
         "gateway.tlsSecret=No",
         "gateway.callers.me.token=abc",
@@ -158,10 +176,9 @@ def test_bad_value_is_refused(change: str, helm: Helm) -> None:
     assert all(parent in said for parent in parents)
 
 
-@pytest.mark.parametrize("name", ["image.repository", "externalEtcd.endpoints"])
-def test_missing_value_is_named(name: str, helm: Helm) -> None:
-    with pytest.raises(HelmError, match=re.escape(name)):
-        helm.template(*example("default"), "--set", f"{name}=null")
+def test_missing_value_is_named(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=re.escape("image.repository")):
+        helm.template(*example("default"), "--set", "image.repository=null")
 
 
 def test_an_operator_without_a_gateway_is_refused(helm: Helm) -> None:
@@ -172,28 +189,109 @@ def test_an_operator_without_a_gateway_is_refused(helm: Helm) -> None:
 # --- the settings of our processes ----------------------------------------------------------------
 
 
-def command_of(pod: Json) -> tuple[list[str], dict[str, str]]:
-    """Arguments and variables of a pod's first container."""
-    (container,) = pod["spec"]["containers"]
+def command_of(container: Json) -> tuple[list[str], dict[str, str]]:
+    """Arguments and variables of a container."""
     env = {one["name"]: one.get("value", "from-the-pod") for one in container.get("env") or []}
     return list(container.get("args") or []), env
 
 
 def test_our_commands_exist_and_take_what_they_get(objects: list[Json]) -> None:
     for name, pod in pods(objects):
-        argv, env = command_of(pod)
-        assert argv[0] in PROCESSES, name
-        taken = settings.settings_of(CONFIGS[argv[0]])
-        line = settings.parse(argv[1:], taken)
-        assert set(env) <= {one.variable for one in taken}, name
-        made = settings.resolve(CONFIGS[argv[0]], flags=line.flags, env=env)
-        if isinstance(made, InjectorConfig):
-            runtime.check(made)
+        for container in containers(pod):
+            if "command" in container:
+                continue  # etcd's own image
+            argv, env = command_of(container)
+            if argv[0] in VERBS:
+                verb: click.Command = pkgutil.resolve_name(VERBS[argv[0]].target)
+                verb.make_context(argv[0], argv[1:])
+                continue
+            assert argv[0] in PROCESSES, name
+            taken = settings.settings_of(CONFIGS[argv[0]])
+            line = settings.parse(argv[1:], taken)
+            assert set(env) <= {one.variable for one in taken}, name
+            made = settings.resolve(CONFIGS[argv[0]], flags=line.flags, env=env)
+            if isinstance(made, InjectorConfig):
+                runtime.check(made)
+
+
+@pytest.mark.parametrize(
+    ("example", "name"), [("default", "tenure"), ("ha", "tenure"), ("everything", "tenure-flows")]
+)
+def test_the_upkeep_makes_what_the_others_mount(
+    example: str, name: str, rendered: dict[str, list[Json]]
+) -> None:
+    objects = rendered[example]
+    jobs = [pod for each, pod in pods(objects) if each.startswith(("Job/", "CronJob/"))]
+    assert len(jobs) == 2
+    assert jobs[0] == jobs[1]
+    (container,) = containers(jobs[0])
+    argv, env = command_of(container)
+    line = settings.parse(argv[1:], settings.settings_of(UpkeepConfig))
+    config = settings.resolve(
+        UpkeepConfig, flags=line.flags, env={**env, "TENURE_NAMESPACE": "tenure-system"}
+    )
+    made = {one.secret for one in wanted(config) if one.namespace == "tenure-system"}
+    apps = {(one.namespace, one.secret) for one in wanted(config)} - {
+        ("tenure-system", one) for one in made
+    }
+    stored = {
+        (one["metadata"]["namespace"], one["metadata"]["name"])
+        for one in of_kind(objects, "Secret")
+    }
+    assert apps == (
+        {(one, "flows-store") for one in ("bank", "shop")} if "flows" in name else set()
+    )
+    assert apps <= stored
+    secrets = {one["metadata"]["name"] for one in of_kind(objects, "Secret")}
+    assert made | {f"{name}-ca"} <= secrets
+    role = next(
+        one["rules"][0]
+        for one in of_kind(objects, "Role")
+        if one["metadata"] | {"namespace": "tenure-system", "name": f"{name}-upkeep"}
+        == one["metadata"]
+    )
+    assert set(role["resourceNames"]) == made | {f"{name}-ca"}
+    mounted: set[str] = set()
+    for _, pod in pods(objects):
+        for volume in pod["spec"]["volumes"]:
+            sources = [volume, *volume.get("projected", {}).get("sources", ())]
+            for source in sources:
+                if "secret" in source:
+                    secret = source["secret"]
+                    mounted.add(secret.get("secretName") or secret["name"])
+                    assert secret["items"], "a pod waits for keys that it names"
+    assert mounted <= secrets | {f"{name}-gateway-access"}
+    assert made - mounted == {f"{name}-etcd-root"}, "the administrator's no pod has"
+    etcd = named(objects, "StatefulSet", config.etcd)
+    assert etcd["spec"]["replicas"] == config.etcd_members
+    assert (
+        f"--quota-backend-bytes={config.etcd_quota}"
+        in containers({"spec": etcd["spec"]["template"]["spec"]})[0]["args"]
+    )
+
+
+def test_a_job_of_another_content_has_another_name(helm: Helm) -> None:
+    def name(*words: str) -> str:
+        (job,) = of_kind(helm.template(*example("default"), *words), "Job")
+        return str(job["metadata"]["name"])
+
+    assert name() == name("--set", "gateway.replicas=3")
+    assert name() != name("--set", "image.tag=v9")
+
+
+def test_data_that_do_not_stay_are_warned_of(helm: Helm) -> None:
+    def notes(*words: str) -> str:
+        where = ("--namespace", "tenure-system", "--dry-run=client")
+        return helm("install", "tenure", CHART, *where, *example("default"), *words)
+
+    assert "WARNING" not in notes()
+    assert "WARNING" in notes("--set", "store.etcd.persistence.enabled=false")
 
 
 def injector_of(objects: list[Json], name: str = "tenure-injector") -> InjectorConfig:
     (pod,) = [pod for each, pod in pods(objects) if each == f"Deployment/{name}"]
-    argv, env = command_of(pod)
+    (container,) = containers(pod)
+    argv, env = command_of(container)
     line = settings.parse(argv[1:], settings.settings_of(InjectorConfig))
     return settings.resolve(InjectorConfig, flags=line.flags, env=env)
 
@@ -204,7 +302,7 @@ def test_injector_of_the_defaults(rendered: dict[str, list[Json]]) -> None:
     assert config.certificate_secret == "tenure-injector-certificates"
     assert config.failure_policy == "fail"
     assert config.sidecar_image == "registry.example.org/tenure:0.1.0"
-    assert config.sidecar_store == "etcd://etcd.data.svc:2379"
+    assert config.sidecar_store == "etcd://tenure-etcd.tenure-system.svc:2379"
     assert config.sidecar_store_secret == "tenure-store"
     assert config.sidecar_cpu_limit == "2"
     usual = InjectorConfig()
@@ -221,7 +319,7 @@ def test_injector_of_everything(rendered: dict[str, list[Json]]) -> None:
     assert config.sidecar_image_pull_policy == "Always"
     assert config.sidecar_native is False
     assert (config.sidecar_cpu_limit, config.sidecar_memory_limit) == ("", "")
-    assert config.sidecar_store == "etcd://etcd-0.data:2379,etcd-1.data:2379"
+    assert config.sidecar_store == "etcd://" + ",".join(MEMBERS)
     assert config.sidecar_store_secret == "flows-store"
     assert config.log_level == "warning"
 
@@ -257,7 +355,8 @@ def test_chart_and_program_have_one_version() -> None:
 
 def test_the_engines_take_the_store_that_the_chart_names(rendered: dict[str, list[Json]]) -> None:
     address = parse_address(injector_of(rendered["ha"]).sidecar_store, tls=Tls("ca", "cert", "key"))
-    assert address.endpoints == tuple(f"https://etcd-{one}.data:2379" for one in range(3))
+    domain = "tenure-etcd-peers.tenure-system.svc:2379"
+    assert address.endpoints == tuple(f"https://tenure-etcd-{one}.{domain}" for one in range(3))
 
 
 def test_notes_tell_the_next_command(helm: Helm) -> None:

@@ -7,6 +7,8 @@ this machine, with the chart's arguments and its account's rights.
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.helm import CHART, EXAMPLES, Helm, example
+from support.helm import CHART, EXAMPLES, Helm, HelmError, example
 from support.injector import READY_WITHIN, Injector
 from support.kube.controlplane import ControlPlane
 from support.kube.kubectl import Kubectl
@@ -49,6 +51,20 @@ class Release:
     def install(self, *words: str | Path) -> None:
         """Install the chart."""
         self.helm("install", CHART, *words)
+
+    def upkeep(self, control_plane: ControlPlane, folder: Path) -> None:
+        """Run the upkeep here, with its account's rights, for all but etcd, which needs a node."""
+        token = folder / "upkeep.token"
+        token.write_text(self.kubectl("create", "token", f"{self.name}-upkeep"))
+        subprocess.run(
+            [
+                *(Path(sys.executable).parent / "tenure", "upkeep", "--gateway=true"),
+                *(f"--namespace={self.name}", f"--full-name={self.name}"),
+                *(f"--api-server={control_plane.server}", f"--api-token-file={token}"),
+                f"--api-ca-file={control_plane.certificates.authority}",
+            ],
+            check=True,
+        )
 
     def left(self, kind: str) -> list[str]:
         """Names of the release's objects of a kind, in the namespace or the whole cluster."""
@@ -85,8 +101,9 @@ def test_every_example_can_be_installed(name: str, release: Release) -> None:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         )
     release.install(*example(name), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
-    deployments = release.kubectl.items("deployment")
-    pods_of(release.kubectl, sum(one["spec"]["replicas"] for one in deployments))
+    workloads = release.kubectl.items("deployment") + release.kubectl.items("statefulset")
+    replicas = sum(one["spec"]["replicas"] for one in workloads)
+    pods_of(release.kubectl, replicas + len(release.kubectl.items("job")))
 
 
 def test_what_was_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
@@ -97,26 +114,43 @@ def test_what_was_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
     injector = Injector(control_plane, kubectl.get("deployment", release.injector), tmp_path)
     injector.start()
     injector.stop()
+    release.upkeep(control_plane, tmp_path)
 
     def made() -> list[Any]:
         webhooks = kubectl.get(WEBHOOK, release.injector)["webhooks"]
-        secrets = ("injector-certificates", "gateway-tls", "gateway-access")
+        secrets = ("injector-certificates", "ca", "gateway-certificate", "gateway-access")
         return [
             *(kubectl.get("secret", f"{release.name}-{one}")["data"] for one in secrets),
             *(one["clientConfig"]["caBundle"] for one in webhooks),
         ]
 
     before = made()
-    assert len(before) == 5
+    assert len(before) == 6
     assert all(before)
-    release.helm("upgrade", CHART, *example("ha"), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
+    more = (*example("ha"), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
+    with pytest.raises(HelmError, match=r"store.etcd.members: there are 1, and 3 are asked for"):
+        release.helm("upgrade", CHART, *more)
+    assert made() == before
+    release.helm("upgrade", CHART, *more, "--set", "store.etcd.members=1")
     assert kubectl.get("deployment", release.injector)["spec"]["replicas"] == 3
     assert made() == before
     release.helm("rollback", "1")
+    release.upkeep(control_plane, tmp_path)  # nothing is to be done
     assert kubectl.get("deployment", release.injector)["spec"]["replicas"] == 2
     assert made() == before
     release.helm("uninstall")
-    for kind in ("secret", "deployment", "service", WEBHOOK, "clusterrole", "clusterrolebinding"):
+    assert release.left("secret") == [f"secret/{release.name}-ca"], "it is meant to stay"
+    for kind in (
+        "deployment",
+        "statefulset",
+        "cronjob",
+        "job",
+        "role",
+        "service",
+        WEBHOOK,
+        "clusterrole",
+        "clusterrolebinding",
+    ):
         assert release.left(kind) == [], kind
 
 

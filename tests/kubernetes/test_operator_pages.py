@@ -1,8 +1,9 @@
 """The pages that need a cluster work as they stand: every file is applied, every command typed.
 
 Real API server, real kubectl, real engine, a stock app, an operator.  In scope: the how-to pages that
-type ``kubectl``, and that the page of the resources names every reason that there is.  Out of scope:
-pages without a cluster (tests/integration/docs), the generated tables (tests/unit/test_reference).
+type ``kubectl`` and need no pods, and that the page of the resources names every reason that there
+is.  Out of scope: pages without a cluster (tests/integration/docs), pages with pods (tests/pods), the
+generated tables (tests/unit/test_reference).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import yaml
 
 from support.kube.controlplane import ControlPlane
 from support.kube.operating import Rig
-from support.pages import Command, Shell, commands, files, needs_a_cluster
+from support.pages import Command, Shell, commands, files, needs_a_cluster, needs_pods
 from tenure_common.names import API_GROUP
 
 APP = Path(__file__).parent / "apps" / "orders.py"
@@ -27,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     path
     for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")))
-    if needs_a_cluster(path.read_text(encoding="utf-8"))
+    for text in (path.read_text(encoding="utf-8"),)
+    if needs_a_cluster(text) and not needs_pods(text)
 ]
 KINDS = "workflowschedules,workflowevents,workflows"
 

@@ -13,19 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from support.helm import Helm
 from support.kube import images
 from support.kube.cluster import Cluster
 from support.kube.plugin import Plugin
-from support.kube.whole import APP, Shop, install, pod
+from support.kube.whole import APP, SYSTEM, Shop, deployment, pod
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo_kubernetes.py"
-
-
-@pytest.fixture(scope="session")
-def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Chart, etcd and app."""
-    return install(cluster, Helm(tmp_path_factory.mktemp("helm"), kubeconfig=cluster.plane.admin))
 
 
 # --- the tests ------------------------------------------------------------------------------------
@@ -104,6 +97,28 @@ def test_a_job_with_an_engine_ends(shop: Shop) -> None:
     )
     shop.kubectl("wait", "--for=condition=Complete", "job/batch", "--timeout=90s")
     assert "3" in shop.kubectl("logs", "job/batch", "-c", "app").splitlines()
+
+
+def test_an_app_of_daprs_keeps_its_annotations(shop: Shop) -> None:
+    """Coming from Dapr on Kubernetes: `compat.dapr`, and nothing of the app is changed."""
+    shop.node.load(images.dapr_shop())
+    shop.release("upgrade", "compat.dapr=true")
+    # Those of before go on answering for a moment, by their own settings.
+    injectors = ("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=injector")
+    shop.until(lambda: len(shop.kubectl(*injectors, "-o", "name").split()) == 2)
+    try:
+        asking = {"dapr.io/enabled": "true", "dapr.io/app-id": "orders", "dapr.io/app-port": "6001"}
+        of_dapr = deployment("dapr-shop", image=images.DAPR_SHOP, annotations=asking)
+        shop.kubectl.apply(of_dapr)
+        shop.kubectl("rollout", "status", "deployment/dapr-shop", "--timeout=90s")
+        shop.apply("of-dapr", "order", 3, app="orders")
+        assert shop.completed("of-dapr") == 3
+        (one,) = shop.pods("dapr-shop")
+        (app,) = one["spec"]["containers"]
+        assert {"name": "DAPR_GRPC_PORT", "value": "50001"} in app["env"]
+    finally:
+        shop.kubectl("delete", "deployment", "dapr-shop", "--ignore-not-found")
+        shop.release("upgrade")
 
 
 def test_a_pod_that_asks_for_nothing_gets_nothing(shop: Shop) -> None:

@@ -29,7 +29,7 @@ class Helm:
     def __init__(self, folder: Path, *, kubeconfig: Path | None = None) -> None:
         """Raises: UnavailableError when this machine cannot build it."""
         self._program = programs() / "helm"
-        self._env = {
+        self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("HELM_", "KUBE"))},
             "HELM_CACHE_HOME": str(folder / "cache"),
             "HELM_CONFIG_HOME": str(folder / "config"),
@@ -45,7 +45,7 @@ class Helm:
             capture_output=True,
             text=True,
             check=False,
-            env=self._env,
+            env=self.env,
             timeout=within,
         )
         if ran.returncode:
@@ -74,11 +74,17 @@ def example(name: str) -> list[str | Path]:
 def pods(objects: Sequence[Json]) -> Iterator[tuple[str, Json]]:
     """Kind and name of each workload, and its pod."""
     for one in objects:
-        template = (one.get("spec") or {}).get("template")
-        if one["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            assert template, one["metadata"]["name"]
-            pod = {"apiVersion": "v1", "kind": "Pod", **template}
-            yield f"{one['kind']}/{one['metadata']['name']}", pod
+        name = f"{one['kind']}/{one['metadata']['name']}"
+        if one["kind"] == "Pod":
+            yield name, one
+        elif one["kind"] in {"Deployment", "StatefulSet", "Job", "CronJob"}:
+            spec = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
+            yield name, {"apiVersion": "v1", "kind": "Pod", **spec["template"]}
+
+
+def containers(pod: Json) -> list[Json]:
+    """All containers of a pod."""
+    return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
 
 
 def of_kind(objects: Sequence[Json], kind: str) -> list[Json]:

@@ -50,6 +50,13 @@ def needs_a_cluster(text: str) -> bool:
     return any(command.typed.startswith("kubectl ") for command in commands(text))
 
 
+def needs_pods(text: str) -> bool:
+    """Whether a page types ``helm``: what that installs needs a node."""
+    return any(command.typed.startswith("helm ") for command in commands(text)) or bool(
+        re.search(r"^\$ kubectl -n tenure-system ", text, re.MULTILINE)
+    )
+
+
 def files(text: str) -> Iterator[tuple[str, str]]:
     """Name and content of the files that a page has the reader save."""
     for _, info, body in _BLOCK.findall(text):

@@ -43,10 +43,97 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the chart brings an etcd of its own; empty = no. */}}
+{{- define "tenure.ownEtcd" -}}
+{{- if not .Values.store.etcd.external.endpoints }}yes{{ end -}}
+{{- end -}}
+
+{{/* Whether the gateway's certificate is the chart's to make; empty = no. */}}
+{{- define "tenure.gatewayCertificate" -}}
+{{- if and .Values.gateway.enabled (not .Values.gateway.tlsSecret) }}yes{{ end -}}
+{{- end -}}
+
+{{/* Whether there is anything for the upkeep to do; empty = no. */}}
+{{- define "tenure.upkeep" -}}
+{{- if or (include "tenure.ownEtcd" .) (include "tenure.gatewayCertificate" .) }}yes{{ end -}}
+{{- end -}}
+
 {{/* Where the store is, as the engine's setting takes it. */}}
 {{- define "tenure.store" -}}
-{{- $endpoints := .Values.externalEtcd.endpoints -}}
-{{- printf "etcd://%s" (join "," (required "externalEtcd.endpoints: name the etcd that keeps the workflows" $endpoints)) -}}
+{{- $etcd := .Values.store.etcd -}}
+{{- $name := printf "%s-etcd" (include "tenure.fullname" .) -}}
+{{- $endpoints := $etcd.external.endpoints -}}
+{{- if not $endpoints -}}
+{{- /* One member: its Service, whose address stays when the pod goes. Three: each, so that one that is away is passed over. */ -}}
+{{- if eq (int $etcd.members) 1 -}}
+{{- $endpoints = list (printf "%s.%s.svc:2379" $name .Release.Namespace) -}}
+{{- else -}}
+{{- range $number := until (int $etcd.members) -}}
+{{- $endpoints = append $endpoints (printf "%s-%d.%s-peers.%s.svc:2379" $name $number $name $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- printf "etcd://%s" (join "," $endpoints) -}}
+{{- end -}}
+
+{{/* Secret with which the gateway may use every namespace's keys. */}}
+{{- define "tenure.gatewayStoreSecret" -}}
+{{- if include "tenure.ownEtcd" . -}}
+{{- printf "%s-etcd-gateway" (include "tenure.fullname" .) -}}
+{{- else -}}
+{{- .Values.store.etcd.external.secret -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Secret with the gateway's certificate and its authority. */}}
+{{- define "tenure.gatewayCertificateSecret" -}}
+{{- default (printf "%s-gateway-certificate" (include "tenure.fullname" .)) .Values.gateway.tlsSecret -}}
+{{- end -}}
+
+{{/* The template of the upkeep's pods, of the Job and of the CronJob. */}}
+{{- define "tenure.upkeepPod" -}}
+{{- $name := printf "%s-upkeep" (include "tenure.fullname" .) -}}
+metadata:
+  labels:
+    {{- include "tenure.labels" (list . "upkeep") | nindent 4 }}
+spec:
+  serviceAccountName: {{ $name }}
+  enableServiceLinks: false
+  restartPolicy: OnFailure
+  securityContext:
+    {{- include "tenure.podSecurity" . | nindent 4 }}
+  {{- include "tenure.placement" (list . "upkeep" .Values.upkeep) | nindent 2 }}
+  containers:
+    - name: upkeep
+      image: {{ include "tenure.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        - upkeep
+        - --full-name={{ include "tenure.fullname" . }}
+        - --etcd-members={{ ternary .Values.store.etcd.members 0 (eq (include "tenure.ownEtcd" .) "yes") }}
+        - --etcd-quota={{ .Values.store.etcd.quotaBytes | int64 }}
+        {{- if and (include "tenure.ownEtcd" .) .Values.store.namespaces }}
+        - --app-namespaces={{ join "," .Values.store.namespaces }}
+        - --app-secret={{ .Values.store.appSecret }}
+        {{- end }}
+        - --gateway={{ eq (include "tenure.gatewayCertificate" .) "yes" }}
+      env:
+        - name: TENURE_NAMESPACE
+          valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+        - name: TENURE_LOG_LEVEL
+          value: {{ .Values.log.level }}
+        - name: TENURE_LOG_FORMAT
+          value: {{ .Values.log.format }}
+      securityContext:
+        {{- include "tenure.containerSecurity" . | nindent 8 }}
+      resources:
+        {{- toYaml .Values.upkeep.resources | nindent 8 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+  volumes:
+    - name: tmp
+      emptyDir: {medium: Memory, sizeLimit: 16Mi}
 {{- end -}}
 
 {{/* Pod Security Standard "restricted": of the pod ... */}}

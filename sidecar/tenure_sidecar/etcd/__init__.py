@@ -23,6 +23,7 @@
 ``await client.revoke(id)``               end a lease, delete its keys
 ``status``, ``alarms``, ``compact``,      maintenance
 ``defragment``
+``client.users``                          who may do what (``Users``)
 ========================================  ==========================================================
 
 What can go wrong is one of three things (see ``faults``): *refused* (``EtcdRefusedError``:
@@ -54,6 +55,7 @@ from tenure_sidecar.etcd.records import (
     untouched,
     value_is,
 )
+from tenure_sidecar.etcd.users import Users
 from tenure_sidecar.etcd.watch import Batch, Event, Watch
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "Txn",
     "TxnResult",
     "User",
+    "Users",
     "Watch",
     "absent",
     "prefix_end",

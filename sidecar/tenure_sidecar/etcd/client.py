@@ -20,7 +20,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
-from tenure_sidecar.etcd.faults import token_is_stale, translate
+from tenure_sidecar.etcd.faults import token_is_stale, translate, users_changed
 from tenure_sidecar.etcd.lease import KeepAlives, Lease, Term
 from tenure_sidecar.etcd.pool import Endpoint, Method, Pool
 from tenure_sidecar.etcd.records import (
@@ -37,6 +37,7 @@ from tenure_sidecar.etcd.records import (
     txn_request,
     txn_result,
 )
+from tenure_sidecar.etcd.users import Users
 from tenure_sidecar.etcd.watch import Watch, Watches
 
 _RANGE = Method("/etcdserverpb.KV/Range", pb.RangeRequest, pb.RangeResponse)
@@ -124,6 +125,7 @@ class EtcdClient:
         renewals = Pool(endpoints, tls=tls, clock=clock)
         self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock)
         self._watches = Watches(self._pool, self._tokens, clock=clock, silence=silence)
+        self.users = Users(self._call)
         self._reads_in_txn = False
         self._learning: asyncio.Task[None] | None = None
         self.calls = 0  # unary calls sent
@@ -327,15 +329,18 @@ class EtcdClient:
         return str(answer.token)
 
     async def _once(self, endpoint: Endpoint, method: Method, request: Any, within: float) -> Any:  # noqa: ANN401
-        """One call to one member; a second time only when etcd wants a newer token."""
-        again = True
+        """One call to one member; again only when etcd wants a newer token, or when users changed
+        between the request's arrival and its turn: it was not looked at then."""
+        again, end = True, self._clock() + within
         while True:
             metadata = await self._tokens.metadata()
             self.calls += 1
+            left = max(0.0, end - self._clock())
             try:
-                return await endpoint.unary(method)(request, timeout=within, metadata=metadata)
+                return await endpoint.unary(method)(request, timeout=left, metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                if token_is_stale(error.details()) and self._tokens.stale(metadata) and again:
+                stale = token_is_stale(error.details()) and self._tokens.stale(metadata)
+                if (stale and again) or (users_changed(error.details()) and self._clock() < end):
                     again = False
                     continue
                 what = method.path.rpartition("/")[2].lower()

@@ -37,6 +37,7 @@ _NO_ROOM = (
     "alarm, and the work goes on by itself"
 )
 _ACCESS_HELP = "check the user, its role and the password or certificate"
+_USERS_HELP = "users were being changed all the time; nothing was changed"
 _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     (
         "etcdserver: mvcc: database space exceeded",
@@ -49,8 +50,9 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("etcdserver: invalid auth token", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: user name is empty", EtcdAccessError, "etcd wants a user: name one"),
     ("etcdserver: authentication failed", EtcdAccessError, _ACCESS_HELP),
-    ("etcdserver: auth: revision in header is old", EtcdAccessError, _ACCESS_HELP),
-    ("auth: revision in header is old", EtcdAccessError, _ACCESS_HELP),  # etcd 3.5.1
+    ("etcdserver: revision of auth store is old", EtcdAccessError, _USERS_HELP),
+    ("etcdserver: auth: revision in header is old", EtcdAccessError, _USERS_HELP),
+    ("auth: revision in header is old", EtcdAccessError, _USERS_HELP),  # etcd 3.5.1
     ("etcdserver: authentication is not enabled", EtcdAccessError, "leave the user away"),
     ("etcdserver: request is too large", EtcdTooLargeError, "nothing was changed"),
     ("etcdserver: too many operations in txn", EtcdTooLargeError, "nothing was changed"),
@@ -62,11 +64,12 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("errors resolving", EtcdUnavailableError, "nothing was changed"),
     ("DNS resolution failed", EtcdUnavailableError, "nothing was changed"),
 )
-_STALE_TOKEN = (
-    "etcdserver: invalid auth token",
+_USERS_CHANGED = (
+    "etcdserver: revision of auth store is old",
     "etcdserver: auth: revision in header is old",
     "auth: revision in header is old",
 )
+_STALE_TOKEN = ("etcdserver: invalid auth token", *_USERS_CHANGED)
 _ANSWERED = {
     StatusCode.INVALID_ARGUMENT,
     StatusCode.NOT_FOUND,
@@ -83,6 +86,11 @@ _ANSWERED = {
 def token_is_stale(details: str | None) -> bool:
     """Whether a new token would help."""
     return (details or "").startswith(_STALE_TOKEN)
+
+
+def users_changed(details: str | None) -> bool:
+    """Whether users or roles changed between the arrival of a request and its turn; not done."""
+    return (details or "").startswith(_USERS_CHANGED)
 
 
 def translate(error: AioRpcError, *, what: str, where: str, write: bool) -> StoreError:

@@ -12,18 +12,23 @@ from typing import Any
 from oci.archive import ARCHITECTURES, Entry, Image, layer, write
 from oci.product import base, build, site
 
-from support.kube.programs import programs
+from support.kube.programs import pinned, programs
 from support.kube.toolchain import cache_folder
 
 PAUSE = "test.tenure.dev/pause:1"
 COREDNS = "test.tenure.dev/coredns:1"
 TENURE = "tenure.dev/tenure:test"
-ETCD = "test.tenure.dev/etcd:1"
+ETCD = "test.tenure.dev/etcd:test"
+ETCD_VERSION = f"v{pinned('go.etcd.io/etcd/server/v3')}"
 SHOP = "test.tenure.dev/shop:1"
+DAPR_SHOP = "test.tenure.dev/dapr-shop:1"
 USER = 65532
 
 SHOP_SOURCE = Path(__file__).with_name("shop.py")
-SHOP_LOCK = Path(__file__).resolve().parents[2] / "conformance" / "locks" / "ms-py.txt"
+DAPR_SOURCE = Path(__file__).with_name("dapr_shop.py")
+_LOCKS = Path(__file__).resolve().parents[2] / "conformance" / "locks"
+SHOP_LOCK = _LOCKS / "ms-py.txt"
+DAPR_LOCK = _LOCKS / "dapr-py-1.19.txt"
 
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
 _COREFILE = """\
@@ -84,10 +89,19 @@ def _etcd() -> Path:
 
 
 def _shop() -> Path:
-    path = _place("shop")
-    app = layer([Entry("app/shop.py", SHOP_SOURCE)], path.with_suffix(".layer"))
-    layers = [base(), site("shop", SHOP_LOCK), app]
-    write(_image(SHOP, "/usr/local/bin/python3", "-u", "/app/shop.py"), layers, path)
+    return _app("shop", SHOP, SHOP_SOURCE, SHOP_LOCK)
+
+
+def dapr_shop() -> Path:
+    """An app with Dapr's own SDK, for the test that wants it."""
+    return _app("dapr-shop", DAPR_SHOP, DAPR_SOURCE, DAPR_LOCK)
+
+
+def _app(name: str, image: str, source: Path, lock: Path) -> Path:
+    path = _place(name)
+    app = layer([Entry("app/shop.py", source)], path.with_suffix(".layer"))
+    layers = [base(), site(name, lock), app]
+    write(_image(image, "/usr/local/bin/python3", "-u", "/app/shop.py"), layers, path)
     return path
 
 

@@ -1,27 +1,33 @@
-"""The whole on real pods: the chart by helm, an etcd, and an app that asks for the engine.
+"""The whole on real pods: the chart by helm, its etcd, and an app that asks for the engine.
 
 The app's namespace and the chart's enforce the Pod Security Standard *restricted*.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from support.helm import CHART, Helm
 from support.kube import images
-from support.kube.certificates import Pair
 from support.kube.cluster import Cluster
 from support.kube.kubectl import Kubectl, KubectlError
+from support.kube.node import NAME as NODE
 from support.kube.objects import API
 
-SYSTEM, DATA, APP = "tenure-system", "data", "shop"
-ETCD = f"etcd.{DATA}.svc"
+SYSTEM, APP = "tenure-system", "shop"
+ETCD = (  # the chart's own
+    "store.etcd.image.repository={},store.etcd.image.tag={}".format(*images.ETCD.rsplit(":", 1)),
+    "store.etcd.persistence.size=1Gi",
+    f"store.namespaces={{{APP}}}",
+)
+# Helm 4.0 is at odds with itself on the server: an install refuses objects that an uninstall has
+# left, an upgrade those that a rollback has written.
+CLIENT_SIDE = "--server-side=false"
 WITHIN = 90.0  # seconds; a bound for a loaded machine, not a target
+ONE = {"tenure.dev/inject": "true"}
 SAFE = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -34,7 +40,7 @@ class Shop:
     """The app in its namespace, and the engine beside it."""
 
     def __init__(self, cluster: Cluster, helm: Helm) -> None:
-        self._helm = helm
+        self.helm = helm
         self.node = cluster.node
         self.kubectl: Kubectl = cluster.plane.kubectl.using("-n", APP)
 
@@ -43,17 +49,18 @@ class Shop:
         repository, _, tag = images.TENURE.rpartition(":")
         given = (
             f"image.repository={repository},image.tag={tag}",
-            f"externalEtcd.endpoints={{{ETCD}:2379}}",
+            *ETCD,
             *values,
         )
-        self._helm(
+        self.helm(
             *(verb, "tenure", CHART, "--namespace", SYSTEM, "--wait", "--timeout=120s"),
+            CLIENT_SIDE,
             *(word for one in given for word in ("--set", one)),
         )
 
-    def apply(self, name: str, workflow: str, given: object) -> None:
+    def apply(self, name: str, workflow: str, given: object, *, app: str = "shop") -> None:
         """A Workflow resource."""
-        spec = {"appID": "shop", "workflow": workflow, "input": given}
+        spec = {"appID": app, "workflow": workflow, "input": given}
         meta = {"name": name, "namespace": APP}
         self.kubectl.apply({"apiVersion": API, "kind": "Workflow", "metadata": meta, "spec": spec})
 
@@ -133,110 +140,58 @@ def is_ready(pod: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True"
 
 
-def install(cluster: Cluster, helm: Helm) -> Shop:
-    """Chart, etcd and app, installed as a user does it."""
+def prepared(cluster: Cluster, helm: Helm) -> Shop:
+    """What is there before anything is installed: namespaces, and a disk for etcd."""
     kubectl = cluster.plane.kubectl
-    for name in (DATA, APP, SYSTEM):
-        kubectl("create", "namespace", name)
     for name in (APP, SYSTEM):
+        kubectl("create", "namespace", name)
         kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    issue = cluster.plane.certificates.issue
-    kubectl.apply(*etcd(cluster, issue("etcd-of-tenure", ETCD, f"{ETCD}.cluster.local")))
-    kubectl.apply(secret("tenure-store", APP, cluster, issue("shop")))
-    kubectl.apply(secret("tenure-store", SYSTEM, cluster, issue("gateway")))
-    kubectl("-n", DATA, "rollout", "status", "deployment/etcd", "--timeout=90s")
-    shop = Shop(cluster, helm)
+    kubectl.apply(volume(cluster, "etcd-0"))
+    return Shop(cluster, helm)
+
+
+def install(cluster: Cluster, helm: Helm) -> Shop:
+    """Chart and app, installed as a user does it."""
+    shop = prepared(cluster, helm)
     shop.release("install")
-    kubectl.apply(deployment())
+    shop.kubectl.apply(deployment())
     shop.ready()
     return shop
 
 
-def secret(name: str, namespace: str, cluster: Cluster, pair: Pair) -> dict[str, Any]:
-    """A certificate, its key, and whom it trusts."""
-
-    def text(path: Path) -> str:
-        return base64.b64encode(path.read_bytes()).decode()
-
+def volume(cluster: Cluster, name: str) -> dict[str, Any]:
+    """A folder of the node's for a claim, there as long as the cluster."""
+    folder = cluster.node.folder / "volumes" / name
+    folder.mkdir(parents=True)
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
     return {
         "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": {
-            "ca.crt": text(cluster.plane.certificates.authority),
-            "tls.crt": text(pair.certificate),
-            "tls.key": text(pair.key),
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "local": {"path": str(folder)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
         },
     }
 
 
-def etcd(cluster: Cluster, pair: Pair) -> list[dict[str, Any]]:
-    """An etcd that asks every client for a certificate."""
-    labels = {"app": "etcd"}
-    keys = "/keys"
-    return [
-        secret("etcd", DATA, cluster, pair),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "etcd", "namespace": DATA},
-            "spec": {"selector": labels, "ports": [{"port": 2379}]},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "etcd", "namespace": DATA},
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "containers": [
-                            {
-                                "name": "etcd",
-                                "image": images.ETCD,
-                                "imagePullPolicy": "Never",
-                                "args": [
-                                    "--data-dir=/data/etcd",
-                                    "--listen-client-urls=https://0.0.0.0:2379",
-                                    f"--advertise-client-urls=https://{ETCD}:2379",
-                                    f"--cert-file={keys}/tls.crt",
-                                    f"--key-file={keys}/tls.key",
-                                    f"--trusted-ca-file={keys}/ca.crt",
-                                    "--client-cert-auth",
-                                    "--unsafe-no-fsync",
-                                ],
-                                "readinessProbe": {
-                                    "tcpSocket": {"port": 2379},
-                                    "periodSeconds": 1,
-                                },
-                                "volumeMounts": [
-                                    {"name": "data", "mountPath": "/data"},
-                                    {"name": "keys", "mountPath": keys},
-                                ],
-                            }
-                        ],
-                        "securityContext": {"fsGroup": images.USER},
-                        "volumes": [
-                            {"name": "data", "emptyDir": {}},
-                            {"name": "keys", "secret": {"secretName": "etcd"}},
-                        ],
-                    },
-                },
-            },
-        },
-    ]
-
-
-def pod(name: str, *arguments: str, **more: Any) -> dict[str, Any]:
+def pod(
+    name: str,
+    *arguments: str,
+    image: str = images.SHOP,
+    annotations: Mapping[str, str] = ONE,
+    **more: Any,
+) -> dict[str, Any]:
     """The template of an app's pods: one annotation, and nothing else of ours."""
     return {
-        "metadata": {"labels": {"app": name}, "annotations": {"tenure.dev/inject": "true"}},
+        "metadata": {"labels": {"app": name}, "annotations": dict(annotations)},
         "spec": {
             "containers": [
                 {
                     "name": "app",
-                    "image": images.SHOP,
+                    "image": image,
                     "imagePullPolicy": "Never",
                     "args": list(arguments),
                     "securityContext": SAFE,
@@ -247,14 +202,15 @@ def pod(name: str, *arguments: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def deployment() -> dict[str, Any]:
+def deployment(name: str = "shop", **more: Any) -> dict[str, Any]:
+    """An app with one pod; ``more`` is ``pod``'s."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "shop", "namespace": APP},
+        "metadata": {"name": name, "namespace": APP},
         "spec": {
-            "selector": {"matchLabels": {"app": "shop"}},
+            "selector": {"matchLabels": {"app": name}},
             "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
-            "template": pod("shop", terminationGracePeriodSeconds=10),
+            "template": pod(name, terminationGracePeriodSeconds=10, **more),
         },
     }

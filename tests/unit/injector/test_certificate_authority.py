@@ -9,9 +9,10 @@ import pytest
 import trustme
 
 from tenure_common.errors import BadCertificateError
-from tenure_injector import authority
-from tenure_injector.authority import Material
-from tenure_injector.schedule import BACKDATED
+from tenure_common.pki import authority
+from tenure_common.pki.authority import Material
+from tenure_common.pki.schedule import BACKDATED
+from tenure_injector.rotation import NAME
 from tenure_injector.tls import ServerTls
 
 NOW = 1_800_000_000.0
@@ -21,8 +22,8 @@ LIFE = 1000.0
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    made = authority.found(now=NOW, life=10 * LIFE)
-    return authority.issue(made, names=NAMES, now=NOW + 1, life=LIFE)
+    made = authority.found(name=NAME, now=NOW, life=10 * LIFE)
+    return authority.issue(made, name=NAME, names=NAMES, now=NOW + 1, life=LIFE)
 
 
 def handshake(server: ssl.SSLContext, bundle: bytes, name: str) -> None:
@@ -48,8 +49,8 @@ def fresh(seconds: float = 3600.0) -> Material:
     from tenure_common.clock import wall_ns
 
     now = wall_ns() / 1e9
-    made = authority.found(now=now, life=10 * seconds)
-    return authority.issue(made, names=NAMES, now=now, life=seconds)
+    made = authority.found(name=NAME, now=now, life=10 * seconds)
+    return authority.issue(made, name=NAME, names=NAMES, now=now, life=seconds)
 
 
 def test_what_is_made_is_read_back(material: Material) -> None:
@@ -107,12 +108,12 @@ def test_both_authorities_are_trusted_while_one_is_staged() -> None:
 
     now = wall_ns() / 1e9
     old = fresh()
-    staged = authority.stage(old, now=now, life=36000)
+    staged = authority.stage(old, name=NAME, now=now, life=36000)
     held = authority.read(staged)
     assert len(held.authorities) == 2
     assert held.leaf is not None
     assert held.leaf.issuer == held.authorities[1].key_id, "the leaf is the old one's"
-    new = authority.issue(staged, names=NAMES, now=now, life=3600)
+    new = authority.issue(staged, name=NAME, names=NAMES, now=now, life=3600)
     held = authority.read(new)
     assert held.leaf is not None
     assert held.leaf.issuer == held.authorities[0].key_id
@@ -123,12 +124,12 @@ def test_both_authorities_are_trusted_while_one_is_staged() -> None:
 
 
 def test_old_authority_cannot_sign_once_the_new_one_is_staged(material: Material) -> None:
-    staged = authority.stage(material, now=NOW + 2, life=LIFE)
+    staged = authority.stage(material, name=NAME, now=NOW + 2, life=LIFE)
     assert material.authority_key not in msgspec.structs.astuple(staged)
 
 
 def test_prune_drops_what_has_expired(material: Material) -> None:
-    staged = authority.stage(material, now=NOW + LIFE, life=20 * LIFE)
+    staged = authority.stage(material, name=NAME, now=NOW + LIFE, life=20 * LIFE)
     assert authority.prune(staged, now=NOW + LIFE) == staged
     pruned = authority.prune(staged, now=NOW + 11 * LIFE)
     (left,) = authority.read(msgspec.structs.replace(pruned, certificate=b"", key=b"")).authorities
@@ -141,7 +142,9 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_foreign_leaf_has_no_issuer(material: Material) -> None:
-    other = authority.issue(authority.found(now=NOW, life=LIFE), names=NAMES, now=NOW, life=LIFE)
+    other = authority.issue(
+        authority.found(name=NAME, now=NOW, life=LIFE), name=NAME, names=NAMES, now=NOW, life=LIFE
+    )
     mixed = msgspec.structs.replace(material, certificate=other.certificate, key=other.key)
     leaf = authority.read(mixed).leaf
     assert leaf is not None

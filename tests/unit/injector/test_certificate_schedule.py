@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenure_injector.schedule import (
+from tenure_common.pki.schedule import (
     RENEW_AT,
     SETTLE,
     Authority,

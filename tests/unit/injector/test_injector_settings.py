@@ -10,6 +10,7 @@ import pytest
 
 from tenure_common import settings
 from tenure_common.errors import BadSettingError
+from tenure_common.kube import api_server
 from tenure_injector import runtime
 from tenure_injector.__main__ import main
 from tenure_injector.config import Config
@@ -56,16 +57,16 @@ def test_no_limit_is_allowed() -> None:
     ],
 )
 def test_api_server_of_the_cluster(env: dict[str, str], url: str) -> None:
-    assert runtime.api_server(Config(), env | {"KUBERNETES_SERVICE_PORT": "443"}) == url
+    assert api_server("", env | {"KUBERNETES_SERVICE_PORT": "443"}) == url
 
 
 def test_api_server_that_is_named_counts() -> None:
-    assert runtime.api_server(Config(api_server="https://x"), {}) == "https://x"
+    assert api_server("https://x", {}) == "https://x"
 
 
 def test_outside_of_a_cluster_it_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BadSettingError, match="--api-server"):
-        runtime.api_server(Config(), {})
+        api_server("", {})
 
 
 def test_certificate_is_for_the_service() -> None:

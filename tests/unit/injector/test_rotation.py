@@ -15,7 +15,7 @@ import pytest
 
 from support.pods import CONFIG
 from tenure_common.errors import BadCertificateError, ClusterApiError
-from tenure_injector import authority
+from tenure_common.pki import authority
 from tenure_injector.config import DAY
 from tenure_injector.meters import Meters
 from tenure_injector.pods import Json
@@ -195,7 +195,7 @@ async def test_a_new_authority_is_used_only_when_it_was_found_published(
     first = replica.served[-1]
     # The Secret moves on while the webhook configuration cannot be changed.
     now[0] += 200 * DAY
-    staged = authority.stage(unpack(cluster.stored), now=now[0], life=300 * DAY)
+    staged = authority.stage(unpack(cluster.stored), name="old", now=now[0], life=300 * DAY)
     cluster.stored["data"] = pack(staged)
     now[0] += DAY  # settled long ago, by the clock
     await replica.rotation.look()

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tenure_common.errors import BadCertificateError
-from tenure_injector.schedule import BACKDATED, Authority, Held, Leaf, Span, leaf_end
+from tenure_common.pki.schedule import BACKDATED, Authority, Held, Leaf, Span, leaf_end
 
-_COMMON_NAME: Final = "tenure-injector"
+_USAGES: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,42 +53,52 @@ def read(material: Material) -> Held:
     )
 
 
-def found(*, now: float, life: float) -> Material:
+def found(*, name: str, now: float, life: float) -> Material:
     """A first authority.  Times in seconds, ``now`` since the Unix epoch."""
     key = _new_key()
-    certificate = _authority(key, now=now, life=life)
+    certificate = _authority(key, name=name, now=now, life=life)
     return Material(bundle=_pem(certificate), authority_key=_private(key))
 
 
-def stage(material: Material, *, now: float, life: float) -> Material:
+def stage(material: Material, *, name: str, now: float, life: float) -> Material:
     """A new authority in front of the others; the leaf stays what it is."""
     key = _new_key()
-    certificate = _authority(key, now=now, life=life)
+    certificate = _authority(key, name=name, now=now, life=life)
     return msgspec.structs.replace(
         material, bundle=_pem(certificate) + material.bundle, authority_key=_private(key)
     )
 
 
-def issue(material: Material, *, names: frozenset[str], now: float, life: float) -> Material:
-    """A leaf of the newest authority, for these host names."""
+def issue(
+    material: Material, *, name: str, names: frozenset[str], now: float, life: float
+) -> Material:
+    """A leaf of the newest authority, for servers and clients.
+
+    Args:
+        material: the authority; its leaf is replaced.
+        name: common name; empty = none.
+        names: host names and addresses, none for what is a client alone.
+        now: seconds since the Unix epoch.
+        life: seconds.
+    """
     newest = _certificates(material.bundle, "the CA bundle")[0]
     authority_key = _load(material.authority_key, "the CA's key")
     authority = Authority(key_id=_key_id(newest), life=_life(newest))
     end = leaf_end(now=now, life=life, authority=authority)
     key = _new_key()
-    certificate = (
-        _builder(key, issuer=newest.subject, now=now, end=end)
+    builder = (
+        _builder(key, subject=_subject(name), issuer=newest.subject, now=now, end=end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([_general(name) for name in sorted(names)]), critical=False
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(_USAGES), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
             critical=False,
         )
-        .sign(authority_key, hashes.SHA256())
     )
+    if names:
+        hosts = x509.SubjectAlternativeName([_general(one) for one in sorted(names)])
+        builder = builder.add_extension(hosts, critical=not name)  # RFC 5280, 4.2.1.6
+    certificate = builder.sign(authority_key, hashes.SHA256())
     return msgspec.structs.replace(material, certificate=_pem(certificate), key=_private(key))
 
 
@@ -103,8 +113,10 @@ def end_of(certificate: bytes) -> float:
     return _life(_certificates(certificate, "the certificate")[0]).end
 
 
-def _authority(key: ec.EllipticCurvePrivateKey, *, now: float, life: float) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{_COMMON_NAME}-ca")])
+def _authority(
+    key: ec.EllipticCurvePrivateKey, *, name: str, now: float, life: float
+) -> x509.Certificate:
+    subject = _subject(f"{name}-ca")
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
@@ -117,7 +129,7 @@ def _authority(key: ec.EllipticCurvePrivateKey, *, now: float, life: float) -> x
         decipher_only=False,
     )
     return (
-        _builder(key, issuer=name, now=now, end=now + life, subject=name)
+        _builder(key, subject=subject, issuer=subject, now=now, end=now + life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
@@ -127,15 +139,14 @@ def _authority(key: ec.EllipticCurvePrivateKey, *, now: float, life: float) -> x
 def _builder(
     key: ec.EllipticCurvePrivateKey,
     *,
+    subject: x509.Name,
     issuer: x509.Name,
     now: float,
     end: float,
-    subject: x509.Name | None = None,
 ) -> x509.CertificateBuilder:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
     return (
         x509.CertificateBuilder()
-        .subject_name(name if subject is None else subject)
+        .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -143,6 +154,10 @@ def _builder(
         .not_valid_after(_moment(end))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
 
 
 def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:

@@ -1,0 +1,117 @@
+"""Settings of ``tenure upkeep``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from tenure_common.kube import ACCOUNT
+from tenure_sidecar.config import LogFormat, LogLevel
+
+DAY: Final = 86_400.0
+MIB: Final = 1024 * 1024
+GATEWAY_USER: Final = "tenure-gateway"  # of etcd
+
+
+class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation; times in seconds, sizes in bytes."""
+
+    namespace: Annotated[str, Meta(description="Namespace of the installation.")]
+    full_name: Annotated[str, Meta(description="First part of the names of all its objects.")]
+    etcd_members: Annotated[
+        int, Meta(ge=0, le=3, description="Members of the etcd to look after; 0 = none.")
+    ] = 0
+    etcd_quota: Annotated[
+        int, Meta(ge=0, description="Its quota, which a NOSPACE alarm was about.")
+    ] = 4096 * MIB
+    etcd_wait: Annotated[float, Meta(ge=0, description="How long to wait until it answers.")] = (
+        300.0
+    )
+    defragment_from: Annotated[
+        int, Meta(ge=0, description="Free bytes in a member's file that are worth an interruption.")
+    ] = 256 * MIB
+    gateway: Annotated[bool, Meta(description="Make the gateway's certificate too.")] = False
+    app_namespaces: Annotated[
+        tuple[str, ...], Meta(description="Namespaces of apps; each gets a user of etcd.")
+    ] = ()
+    app_secret: Annotated[
+        str, Meta(description="Secret there, for the certificate of that user.")
+    ] = "tenure-store"  # noqa: S105 - the name of one
+    certificate_life: Annotated[
+        float, Meta(ge=60, description="Life of certificates; renewed at two thirds.")
+    ] = 90 * DAY
+    authority_life: Annotated[
+        float, Meta(ge=60, description="Life of the CA; replaced at two thirds.")
+    ] = 3650 * DAY
+    api_server: Annotated[
+        str, Meta(description="URL of the Kubernetes API; empty = the cluster's own.")
+    ] = ""
+    api_token_file: Annotated[
+        str, Meta(description="File with the token for it; read again when it changes.")
+    ] = f"{ACCOUNT}/token"
+    api_ca_file: Annotated[str, Meta(description="File with the CA of it.")] = f"{ACCOUNT}/ca.crt"
+    api_timeout: Annotated[float, Meta(gt=0, description="Longest time for one call to it.")] = 10.0
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+
+    @property
+    def etcd(self) -> str:
+        """Name of etcd's StatefulSet and Service."""
+        return f"{self.full_name}-etcd"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Host names of etcd's members."""
+        names = (f"{self.etcd}-{number}" for number in range(self.etcd_members))
+        return tuple([f"{name}.{self.etcd}-peers.{self.namespace}.svc" for name in names])
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate: the Secret that it is kept in, whom it names, for which hosts it is good."""
+
+    secret: str
+    name: str
+    namespace: str
+    hosts: frozenset[str] = frozenset()
+
+
+def user_of(namespace: str) -> str:
+    """The user of etcd who may use a namespace's keys."""
+    return f"tenure:{namespace}"
+
+
+def wanted(config: UpkeepConfig) -> tuple[Wanted, ...]:
+    """All certificates of the installation."""
+    found: list[Wanted] = []
+    if config.etcd_members:
+        hosts = frozenset(
+            {
+                f"{config.etcd}.{config.namespace}.svc",
+                f"*.{config.etcd}-peers.{config.namespace}.svc.cluster.local",
+                "localhost",
+                *config.members,
+            }
+        )
+        own = config.namespace
+        # etcd would take the common name of its own certificate for that of a user.
+        found.append(Wanted(secret=f"{config.etcd}-tls", name="", namespace=own, hosts=hosts))
+        # etcd compares a client's host names with where it comes from: these have none.
+        found.append(Wanted(secret=f"{config.etcd}-root", name="root", namespace=own))
+        found.append(Wanted(secret=f"{config.etcd}-gateway", name=GATEWAY_USER, namespace=own))
+        found += [
+            Wanted(secret=config.app_secret, name=user_of(one), namespace=one)
+            for one in config.app_namespaces
+        ]
+    if config.gateway:
+        name = f"{config.full_name}-gateway"
+        service = f"{name}.{config.namespace}.svc"
+        api = f"{name}-kubernetes-api.{config.namespace}.svc"  # as the API server calls it
+        hosts = frozenset(
+            {name, f"{name}.{config.namespace}", service, f"{service}.cluster.local", api}
+        )
+        found.append(
+            Wanted(secret=f"{name}-certificate", name=name, namespace=config.namespace, hosts=hosts)
+        )
+    return tuple(found)

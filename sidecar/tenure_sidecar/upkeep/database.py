@@ -1,0 +1,101 @@
+"""What an etcd needs beside its own work: users, and its file given back what it does not use.
+
+Compaction frees pages inside of a member's file, and nothing ever makes the file smaller but a
+defragmentation, during which the member answers nobody.  So members are taken one after the other,
+the leader last, only when every member is well, and only when it is worth it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tenure_common.errors import EtcdUnavailableError, StoreError
+from tenure_sidecar.etcd import EtcdClient, Status
+from tenure_sidecar.upkeep.config import GATEWAY_USER, user_of
+
+_log = structlog.get_logger(__name__)
+
+EVERYTHING = b"/tenure/"  # the prefix of all keys of all namespaces
+_LOOK_EVERY = 0.5  # seconds, while etcd does not answer
+_DEFRAGMENT_WITHIN = 600.0  # seconds for one member
+_ROOM = 0.8  # of the quota: with so little in the file, the NOSPACE alarm has no cause any more
+
+
+async def answers(client: EtcdClient, *, within: float, clock: Callable[[], float]) -> None:
+    """Wait until some member answers, ``within`` so many seconds.  Raises: EtcdUnavailableError."""
+    deadline = clock() + within
+    while True:
+        try:
+            await client.status()
+        except EtcdUnavailableError:
+            if clock() >= deadline:
+                raise
+            await asyncio.sleep(_LOOK_EVERY)
+        else:
+            return
+
+
+async def users(client: EtcdClient, namespaces: Sequence[str] = ()) -> list[str]:
+    """Give the gateway and each namespace its part, and have etcd ask who a client is.
+
+    Returns what was done.  Raises: StoreError.
+    """
+    done: list[str] = []
+    parts = {user_of(one): b"%s%s/" % (EVERYTHING, one.encode()) for one in namespaces}
+    for user, prefix in {GATEWAY_USER: EVERYTHING, **parts}.items():
+        if await client.users.allow(user, prefix):
+            done.append(f"etcd: user {user} may read and write {prefix.decode()}")
+    if not await client.users.required():
+        await client.users.require()
+        done.append("etcd: every client is asked who it is")
+    return done
+
+
+def worthwhile(members: Sequence[Status], *, least: int) -> list[Status]:
+    """Whose file is to be given back its free space now, in this order.
+
+    Args:
+        members: all of them.
+        least: free bytes for which an interruption is worth while.
+    """
+    if any(one.problems for one in members if not _only_full(one)):
+        return []
+    ordered = sorted(members, key=lambda one: one.member_id == one.leader)
+    return [one for one in ordered if one.size - one.in_use >= max(least, one.size // 2)]
+
+
+def _only_full(member: Status) -> bool:
+    """Whether all that is wrong with a member is that its quota is used up."""
+    return all("NOSPACE" in text for text in member.problems)
+
+
+async def space(client: EtcdClient, *, members: int, quota: int, least: int) -> list[str]:
+    """Give free space back, and end a NOSPACE alarm that has no cause any more.
+
+    Args:
+        client: of the administrator.
+        members: how many there are; with one missing, nothing is interrupted.
+        quota: bytes.
+        least: see ``worthwhile``.
+
+    Returns what was done.  Raises: StoreError.
+    """
+    found = await client.status()
+    if len(found) < members:
+        return [f"etcd: {len(found)} of {members} members answer, so none is defragmented"]
+    done: list[str] = []
+    for one in worthwhile(found, least=least):
+        await client.defragment(one.url, within=_DEFRAGMENT_WITHIN)
+        done.append(f"etcd: {one.url} defragmented, {(one.size - one.in_use) >> 20} MiB given back")
+    if await client.alarms():
+        sizes = [one.size for one in await client.status()]
+        if len(sizes) == members and max(sizes) < _ROOM * quota:
+            await client.alarms(disarm=True)
+            done.append("etcd: alarm NOSPACE ended")
+        else:
+            message = "etcd has an alarm that only people can end: docs/errors/TN0604.md"
+            raise StoreError(message)
+    return done

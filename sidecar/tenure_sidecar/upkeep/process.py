@@ -1,0 +1,63 @@
+"""The command: certificates first, because etcd waits for them; then etcd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from tenure_common.clock import monotonic, wall_ns
+from tenure_common.kube import KubeApi, api_server
+from tenure_sidecar.etcd import EtcdClient, Tls
+from tenure_sidecar.upkeep import database
+from tenure_sidecar.upkeep.config import UpkeepConfig
+from tenure_sidecar.upkeep.keys import Keys, text_of
+
+_NANOS = 1_000_000_000
+
+
+def main(config: UpkeepConfig) -> int:
+    """Do what there is to do; returns the exit code.  Raises: TenureError."""
+    done = asyncio.run(run(config))
+    for line in done or ["nothing was to be done"]:
+        print(line, flush=True)  # noqa: T201 - the command's output
+    return 0
+
+
+async def run(config: UpkeepConfig) -> list[str]:
+    """What was done.  Raises: TenureError."""
+    async with KubeApi(
+        server=api_server(config.api_server, os.environ),
+        token_file=config.api_token_file,
+        ca_file=config.api_ca_file,
+        timeout=config.api_timeout,
+        manager="tenure-upkeep",
+    ) as api:
+        keys = Keys(api, config)
+        await keys.look(wall_ns() / _NANOS)
+        if not config.etcd_members:
+            return keys.done
+        secret = await api.secret(config.namespace, f"{config.etcd}-root")
+    with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
+        files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
+        for file in files:
+            file.touch(mode=0o600)
+            file.write_bytes(text_of(secret, file.name))
+        return keys.done + await _etcd(config, Tls(*map(str, files)))
+
+
+async def _etcd(config: UpkeepConfig, tls: Tls) -> list[str]:
+    endpoints = [f"https://{member}:2379" for member in config.members]
+    client = EtcdClient(endpoints, clock=monotonic, tls=tls)
+    try:
+        await database.answers(client, within=config.etcd_wait, clock=monotonic)
+        done = await database.users(client, config.app_namespaces)
+        return done + await database.space(
+            client,
+            members=config.etcd_members,
+            quota=config.etcd_quota,
+            least=config.defragment_from,
+        )
+    finally:
+        await client.close()

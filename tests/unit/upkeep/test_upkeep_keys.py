@@ -1,0 +1,306 @@
+"""The certificates of an installation through the years: a small cluster in memory, time as an argument.
+
+The law: whoever checks a certificate with a bundle that had the time to arrive finds its authority in
+it, and so does etcd with the bundle that it started with.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from tenure_common.errors import BadCertificateError, ClusterApiError
+from tenure_common.kube import Json
+from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, wanted
+from tenure_sidecar.upkeep.keys import REPLACE, STARTED_WITH, Keys, text_of
+
+START = 1_800_000_000.0
+CONFIG = UpkeepConfig(namespace="sys", full_name="tenure", etcd_members=3, gateway=True)
+LEAVES = tuple(one.secret for one in wanted(CONFIG))
+
+
+class Cluster:
+    """Secrets and etcd's StatefulSet; its members read the bundle when they start."""
+
+    def __init__(self, *names: str) -> None:
+        self.secrets: dict[str, Json] = {
+            name: {"metadata": {"namespace": "sys", "name": name, "resourceVersion": "1"}}
+            for name in ("tenure-ca", *names)
+        }
+        self.etcd: Json = {
+            "metadata": {"generation": 1},
+            "spec": {"replicas": 3, "template": {"metadata": {"labels": {}}}},
+            "status": {},
+        }
+        self.started_with = b""
+        self.restarts = 0
+        self.before_write: Any = None
+
+    async def secret(self, namespace: str, name: str) -> Json:
+        name = name if namespace == "sys" else f"{namespace}/{name}"
+        if name not in self.secrets:
+            message = f"the Kubernetes API: get secret failed: 404 '{name}' not found"
+            raise ClusterApiError(message)
+        return copy.deepcopy(self.secrets[name])
+
+    async def replace_secret(self, secret: Json) -> bool:
+        if self.before_write is not None:
+            first, self.before_write = self.before_write, None
+            await first()
+        meta = secret["metadata"]
+        name = meta["name"] if meta["namespace"] == "sys" else f"{meta['namespace']}/{meta['name']}"
+        held = self.secrets[name]["metadata"]["resourceVersion"]
+        if secret["metadata"]["resourceVersion"] != held:
+            return False
+        changed = copy.deepcopy(secret)
+        changed["metadata"]["resourceVersion"] = str(int(held) + 1)
+        self.secrets[name] = changed
+        return True
+
+    async def call(
+        self, what: str, method: str, path: str, body: Json | None = None, *, form: str = ""
+    ) -> Json:
+        assert path == "/apis/apps/v1/namespaces/sys/statefulsets/tenure-etcd", what
+        if method == "PATCH":
+            assert body is not None
+            assert form == "application/merge-patch+json"
+            marks = body["spec"]["template"]["metadata"]["annotations"]
+            self.etcd["spec"]["template"]["metadata"]["annotations"] = marks
+            self.etcd["metadata"]["generation"] += 1
+        return copy.deepcopy(self.etcd)
+
+    def roll(self) -> None:
+        """All members start (again)."""
+        generation = self.etcd["metadata"]["generation"]
+        self.etcd["status"] = {
+            "observedGeneration": generation,
+            "updatedReplicas": 3,
+            "readyReplicas": 3,
+            "currentRevision": f"r{generation}",
+            "updateRevision": f"r{generation}",
+        }
+        self.started_with = self.text("tenure-etcd-tls", "ca.crt")
+        self.restarts += 1
+
+    def text(self, name: str, key: str) -> bytes:
+        return text_of(self.secrets[name], key)
+
+    def leaf(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.text(name, "tls.crt"))
+
+    def ask(self, name: str) -> None:
+        """As a person: ``kubectl annotate secret NAME tenure.dev/replace=now``."""
+        self.secrets[name]["metadata"]["annotations"] = {REPLACE: "now", "other": "kept"}
+
+
+def vouches(bundle: bytes, leaf: x509.Certificate, now: float) -> bool:
+    return any(
+        one.subject == leaf.issuer
+        and one.public_key() == _signer(one, leaf)
+        and one.not_valid_after_utc.timestamp() > now
+        for one in x509.load_pem_x509_certificates(bundle)
+    )
+
+
+def _signer(one: x509.Certificate, leaf: x509.Certificate) -> object:
+    try:
+        leaf.verify_directly_issued_by(one)
+    except (InvalidSignature, ValueError):
+        return None
+    return one.public_key()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster(*LEAVES)
+
+
+async def look(cluster: Cluster, now: float, config: UpkeepConfig = CONFIG) -> list[str]:
+    keys = Keys(cluster, config)
+    await keys.look(now)
+    return keys.done
+
+
+async def test_at_first_all_is_made_and_nothing_is_started_again(cluster: Cluster) -> None:
+    done = await look(cluster, START)
+    assert done == ["authority made", *(f"{one}: certificate made" for one in LEAVES)]
+    assert STARTED_WITH not in str(cluster.etcd)
+    for name in LEAVES:
+        assert vouches(cluster.text(name, "ca.crt"), cluster.leaf(name), START), name
+    assert "ca.key" not in cluster.secrets["tenure-etcd-root"]["data"]
+    assert await look(cluster, START + 1) == []
+
+
+async def test_who_is_named_and_for_which_hosts(cluster: Cluster) -> None:
+    await look(cluster, START)
+
+    def of(name: str) -> tuple[str, set[str]]:
+        leaf = cluster.leaf(name)
+        names = [str(one.value) for one in leaf.subject]
+        try:
+            hosts = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return "".join(names), set()
+        return "".join(names), set(hosts.get_values_for_type(x509.DNSName))
+
+    peers = "tenure-etcd-peers.sys.svc"
+    assert of("tenure-etcd-tls") == (
+        "",
+        {
+            "tenure-etcd.sys.svc",
+            f"*.{peers}.cluster.local",
+            "localhost",
+            *(f"tenure-etcd-{number}.{peers}" for number in range(3)),
+        },
+    )
+    assert of("tenure-etcd-root") == ("root", set())
+    assert of("tenure-etcd-gateway") == ("tenure-gateway", set())
+    name, hosts = of("tenure-gateway-certificate")
+    assert name == "tenure-gateway"
+    assert "tenure-gateway.sys.svc" in hosts
+
+
+async def test_leaves_are_renewed_after_two_thirds_of_their_life(cluster: Cluster) -> None:
+    await look(cluster, START)
+    before = {name: cluster.leaf(name) for name in LEAVES}
+    assert await look(cluster, START + 59 * DAY) == []
+    await look(cluster, START + 61 * DAY)
+    for name in LEAVES:
+        assert cluster.leaf(name) != before[name]
+        assert cluster.leaf(name).not_valid_after_utc.timestamp() > START + 150 * DAY
+
+
+async def test_thirty_years_of_days(cluster: Cluster) -> None:
+    """Every day; a member that is told to start does so in between, or a week later."""
+    await look(cluster, START)
+    cluster.roll()
+    bundle = cluster.text("tenure-ca", "ca.crt")
+    waiting = 0
+    for day in range(0, 30 * 365, 5):
+        now = START + day * DAY
+        arrived, bundle = bundle, cluster.text("tenure-ca", "ca.crt")
+        await look(cluster, now)
+        for name in LEAVES:
+            leaf = cluster.leaf(name)
+            assert leaf.not_valid_after_utc.timestamp() > now
+            assert vouches(arrived, leaf, now), (day, name)
+            assert vouches(cluster.started_with, leaf, now), (day, name)
+        status = cluster.etcd["status"]
+        if status["observedGeneration"] != cluster.etcd["metadata"]["generation"]:
+            waiting += 1
+            if waiting > 1:
+                cluster.roll()
+                waiting = 0
+    assert cluster.restarts == 1 + 4  # ten years a life, replaced at two thirds
+    assert len(x509.load_pem_x509_certificates(bundle)) == 2
+
+
+async def test_each_namespace_gets_the_certificate_of_its_user(cluster: Cluster) -> None:
+    there = {"namespace": "shop", "name": "tenure-store", "resourceVersion": "1"}
+    cluster.secrets["shop/tenure-store"] = {"metadata": there}
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
+    done = await look(cluster, START, config)
+    assert "shop/tenure-store: certificate made" in done
+    leaf = cluster.leaf("shop/tenure-store")
+    assert leaf.subject.rfc4514_string() == "CN=tenure:shop"
+    assert vouches(cluster.text("tenure-etcd-tls", "ca.crt"), leaf, START)
+
+
+async def test_a_new_authority_waits_for_etcd(cluster: Cluster) -> None:
+    await look(cluster, START)
+    cluster.roll()
+    first = cluster.leaf("tenure-etcd-tls")
+    cluster.ask("tenure-ca")
+    done = await look(cluster, START + DAY)
+    assert "authority replaced" in done
+    assert done[-1].startswith("etcd is started again")
+    assert cluster.secrets["tenure-ca"]["metadata"]["annotations"] == {"other": "kept"}
+    assert await look(cluster, START + 3 * DAY) == [], "its members have not started"
+    cluster.roll()
+    assert cluster.leaf("tenure-etcd-tls") == first
+    done = await look(cluster, START + 4 * DAY)
+    assert done == [f"{one}: certificate made" for one in LEAVES]
+    assert vouches(cluster.started_with, cluster.leaf("tenure-etcd-tls"), START + 4 * DAY)
+
+
+async def test_a_new_authority_is_not_used_before_it_had_time_to_arrive(cluster: Cluster) -> None:
+    await look(cluster, START)
+    cluster.roll()
+    cluster.ask("tenure-ca")
+    await look(cluster, START + DAY)
+    cluster.roll()
+    assert await look(cluster, START + DAY + 60) == []
+    assert len(await look(cluster, START + DAY + 3700)) == len(LEAVES)
+
+
+async def test_one_certificate_is_replaced_when_asked(cluster: Cluster) -> None:
+    await look(cluster, START)
+    cluster.ask("tenure-etcd-root")
+    assert await look(cluster, START + 1) == ["tenure-etcd-root: certificate made"]
+    assert await look(cluster, START + 2) == []
+
+
+async def test_other_hosts_want_another_certificate(cluster: Cluster) -> None:
+    await look(cluster, START, UpkeepConfig(namespace="sys", full_name="tenure", etcd_members=1))
+    done = await look(cluster, START + 1)
+    assert "tenure-etcd-tls: certificate made" in done
+    assert "tenure-etcd-root: certificate made" not in done
+
+
+async def test_of_two_at_once_neither_undoes_what_the_other_did(cluster: Cluster) -> None:
+    async def other() -> None:
+        await look(cluster, START)
+
+    cluster.before_write = other
+    await look(cluster, START)
+    for name in LEAVES:
+        assert vouches(cluster.text("tenure-ca", "ca.crt"), cluster.leaf(name), START)
+
+
+async def test_after_years_without_upkeep_all_is_made_anew(cluster: Cluster) -> None:
+    await look(cluster, START)
+    cluster.roll()
+    now = START + 20 * 365 * DAY
+    done = await look(cluster, now)
+    assert done[0] == "authority replaced"
+    assert done[-1].startswith("etcd is started again")
+    for name in LEAVES:
+        assert vouches(cluster.text(name, "ca.crt"), cluster.leaf(name), now)
+
+
+async def test_without_an_etcd_of_the_charts_only_the_gateways(cluster: Cluster) -> None:
+    alone = UpkeepConfig(namespace="sys", full_name="tenure", gateway=True)
+    done = await look(cluster, START, alone)
+    assert done == ["authority made", "tenure-gateway-certificate: certificate made"]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "reason"),
+    [
+        ("tls.crt", "!", "not base64"),
+        ("tls.crt", base64.b64encode(b"x").decode(), "cannot be read"),
+        ("tls.key", base64.b64encode(b"x").decode(), "cannot be read"),
+    ],
+)
+async def test_what_cannot_be_read_is_told(
+    key: str, text: str, reason: str, cluster: Cluster
+) -> None:
+    await look(cluster, START)
+    cluster.secrets["tenure-etcd-root"]["data"][key] = text
+    with pytest.raises(BadCertificateError, match=reason) as caught:
+        await look(cluster, START + 1)
+    if reason == "not base64":
+        assert "tenure-etcd-root" in caught.value.message
+        assert key in caught.value.message
+
+
+async def test_a_secret_that_is_not_there_is_named(cluster: Cluster) -> None:
+    del cluster.secrets["tenure-etcd-root"]
+    with pytest.raises(ClusterApiError, match="tenure-etcd-root"):
+        await look(cluster, START)
