@@ -14,7 +14,6 @@ import pytest
 from support.by_hand import HandWorker, done, takes
 from support.lenders import Member, Members, fan_out, until
 from support.toy import decode_event
-from tenure_common.errors import StoreUnavailableError
 from tenure_sidecar.dispatch.stream import Caps
 from tenure_sidecar.engine import events as ev
 
@@ -227,17 +226,13 @@ async def test_an_answer_that_is_on_its_way_when_the_owner_goes_is_not_acknowled
     await with_slots(pair, 1, 1)
     await fan_out(pair.owner, pair.near, 2)
     await until(lambda: pair.away.tasks, "the peer has one")
-    pair.owner.store.before = _never
+    pair.owner.store._delay = lambda: 3600.0  # it does not become durable
     answer = pair.away.complete(pair.away.tasks.popleft(), "x")
     await until(lambda: _unsettled(pair.peer), "it waits for the owner")
     assert not answer.errors
     await pair.owner.crash()
     await until(lambda: answer.errors, "it is answered")
     assert not answer.acknowledged
-
-
-def _never(_ops: object) -> BaseException:
-    return StoreUnavailableError("the store is away")
 
 
 def _unsettled(member: Member) -> int:
