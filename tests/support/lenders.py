@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from support.by_hand import HandWorker, call
 from support.one_engine import OneEngine
+from tenure_sidecar.actors.sharing.placement import place
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dispatch.stream import Caps
 from tenure_sidecar.peers.borrower import Borrower
@@ -110,12 +111,10 @@ class Members:
         await until(
             lambda: all(one.lending == len(here) - 1 for one in here), "everybody is connected"
         )
+        wanted = place(PARTITIONS, [one.name for one in here if one.dispatcher.workers])
         await until(
-            lambda: (
-                sum(len(one.partitions) for one in here) == PARTITIONS
-                and all(one.partitions for one in here if one.dispatcher.workers)
-            ),
-            "every partition has an owner",
+            lambda: {p: one.name for one in here for p in one.partitions} == wanted,
+            "every partition is where it stays",
         )
 
     async def stop(self) -> None:
