@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tenure_common.clock import wall_ns
 from tenure_sidecar.actors.host import Host
@@ -18,7 +21,6 @@ from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
-from tenure_sidecar.actors.sharing.neighbours import Neighbours
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
@@ -26,6 +28,9 @@ from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.http.manage.api import Api
 from tenure_sidecar.ids import SystemIds
 from tenure_sidecar.meters import engine_metrics
+from tenure_sidecar.peers import frames
+from tenure_sidecar.peers.mesh import Mesh
+from tenure_sidecar.peers.tls import PeerTls, app_name
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.stores import open_store
@@ -38,6 +43,14 @@ if TYPE_CHECKING:
     from tenure_sidecar.wire.codec import Codec
 
 
+class Peers(msgspec.Struct, frozen=True):
+    """Where other sidecars of the app reach this one; ``files``: certificate, key and authorities."""
+
+    host: str
+    port: int
+    files: tuple[str, str, str] | None = None
+
+
 class AppEngine:
     """See the module docstring."""
 
@@ -47,7 +60,7 @@ class AppEngine:
         *,
         store: Store | None = None,
         identity: Identity | None = None,
-        peers: tuple[str, int] | None = None,
+        peers: Peers | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -56,7 +69,7 @@ class AppEngine:
             store: unless it is the one that ``config`` names.
             identity: who this process is among those that share the app's store; a new one unless
                 given.
-            peers: address and port at which those can reach it; None = they cannot.
+            peers: where those can reach it; None = they cannot.
 
         Raises: BadSettingError.
         """
@@ -72,9 +85,8 @@ class AppEngine:
         }
         self.attributes = Attributes()
         self.loops = Loops()
-        self._peers: Neighbours | None = None
-        if peers is not None and self.store.coordination is not None:
-            self._peers = Neighbours(host=peers[0], port=peers[1], word=self.ids.nonce)
+        self._at = peers if self.store.coordination is not None else None
+        self._mesh: Mesh | None = None
         self._begun = False
 
     # --- life ---------------------------------------------------------------------------------
@@ -92,6 +104,8 @@ class AppEngine:
                 activity=config.activity_lease or float("inf"),
             ),
         )
+        if self._at is not None:
+            self._mesh = self._connected(self._at)
         self.writer = GroupWriter(
             self.store, call_later=loop.call_later, now=loop.time, pace=self._pace
         )
@@ -106,7 +120,7 @@ class AppEngine:
             name=self.identity.name,
             retention=self._kept,
             identity=self.identity,
-            peers=self._peers,
+            peers=None if self._mesh is None else self._mesh.neighbours,
         )
         self.host.work = self.dispatcher
         self.dispatcher.on_workers = self.host.workers
@@ -133,10 +147,28 @@ class AppEngine:
             clock=wall_ns,
         )
 
+    def _connected(self, peers: Peers) -> Mesh:
+        config = self.config
+        hello = frames.Hello(
+            self.identity.name, config.namespace, config.app_id, word=secrets.token_hex(16)
+        )
+        tls = None
+        if peers.files is not None:
+            certificate, key, ca = peers.files
+            tls = PeerTls(
+                certificate=certificate,
+                key=key,
+                ca=ca,
+                app=app_name(config.namespace, config.app_id),
+                now=lambda: wall_ns() / 1e9,
+            )
+        return Mesh(self.dispatcher, host=peers.host, port=peers.port, hello=hello, tls=tls)
+
     async def begin(self) -> None:
         """Own partitions, resume what was under way, run the loops.  Raises: StoreError."""
-        if self._peers is not None:
-            await self._peers.start()
+        if self._mesh is not None:
+            await self._mesh.start()
+            self.loops.start("peers", self._mesh.run)
         await self.host.start()
         self.loops.start("dispatch sweep", self.dispatcher.run)
         self.loops.start("bulk jobs", self.jobs.run)
@@ -149,17 +181,22 @@ class AppEngine:
         if self._begun:
             self._begun = False
             await self.host.hand_over()
-            await self.host.finish(self.config.grace)
+            await asyncio.gather(self.host.finish(self.config.grace), self._give_back())
         await self.loops.stop()
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()
+
+    async def _give_back(self) -> None:
+        """End what was borrowed of other sidecars."""
+        if self._mesh is not None:
+            await self._mesh.drain(self.config.grace)
 
     async def close(self) -> None:
         """Finish the writes under way, give the partitions back, close the store."""
         if hasattr(self, "host"):
             await self.host.stop()
-        if self._peers is not None:
-            self._peers.stop()
+        if self._mesh is not None:
+            await self._mesh.stop()
         await self.store.close()
 
     # --- facts --------------------------------------------------------------------------------

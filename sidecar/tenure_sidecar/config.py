@@ -154,8 +154,15 @@ class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
         str, Meta(description="Address of the pod; the app's other sidecars connect to it.")
     ] = ""
     peers_port: Annotated[
-        int, Meta(ge=0, le=65535, description="TCP port on --pod-ip for them; 0 = any free one.")
+        int, Meta(ge=0, le=65535, description="gRPC port on --pod-ip for them; 0 = any free one.")
     ] = names.PORT_PEERS
+    peers_cert: Annotated[
+        str, Meta(description="File with our certificate for them (PEM); with it, all is mTLS.")
+    ] = ""
+    peers_key: Annotated[str, Meta(description="File with that certificate's key (PEM).")] = ""
+    peers_ca: Annotated[
+        str, Meta(description="File with the authorities of their certificates (PEM).")
+    ] = ""
 
 
 class GatewayConfig(AccessConfig, frozen=True, kw_only=True):

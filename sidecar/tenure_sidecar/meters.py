@@ -25,6 +25,21 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
         lambda: {("turn",): dispatcher.queued[0], ("activity",): dispatcher.queued[1]},
         labels=("kind",),
     )
+    metrics.gauge(
+        "tenure_activities_lent",
+        "Activities that run at other sidecars of the app",
+        lambda: dispatcher.lent,
+    )
+    metrics.gauge(
+        "tenure_activities_borrowed",
+        "Activities of other sidecars of the app that run here",
+        lambda: len(dispatcher.loans),
+    )
+    metrics.counter(
+        "tenure_activities_borrowed_total",
+        "Activities of other sidecars of the app that were begun here",
+        lambda: dispatcher.loans.taken,
+    )
     metrics.counter(
         "tenure_work_items_redelivered_total",
         "Work items sent again because a worker was lost or slow",

@@ -16,11 +16,12 @@ from typing import Final
 
 import structlog
 
-from tenure_common.errors import TenureError
+from tenure_common.errors import BadSettingError, TenureError
 from tenure_common.health import Health, Listener
 from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
 from tenure_sidecar.actors.sharing.records import Identity
+from tenure_sidecar.appengine import Peers
 from tenure_sidecar.config import SidecarConfig
 from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal
 
@@ -34,10 +35,11 @@ class Pod:
     """The engine of one pod, from process start to SIGTERM."""
 
     def __init__(self, config: SidecarConfig) -> None:
-        """Nothing runs yet."""
+        """Nothing runs yet.  Raises: BadSettingError."""
         self.health_port = 0
         self.engine: Engine | None = None
         self._config = config
+        self._peers = _peers(config)
         self._problem = "it is starting"
         self._stop = asyncio.Event()
         self._nothing = Metrics()
@@ -75,8 +77,7 @@ class Pod:
         pause = _PAUSE_MIN
         while not self._stop.is_set():
             config = self._config
-            peers = (config.pod_ip, config.peers_port) if config.pod_ip else None
-            engine = Engine(config, identity=_identity(config), peers=peers)
+            engine = Engine(config, identity=_identity(config), peers=self._peers)
             try:
                 await engine.start()
             except TenureError as error:
@@ -108,6 +109,17 @@ def _identity(config: SidecarConfig) -> Identity | None:
     """The same after a restart of the container, where the pod is known."""
     pod = config.pod_uid or config.pod_name
     return Identity(config.pod_name or pod, pod=pod) if pod else None
+
+
+def _peers(config: SidecarConfig) -> Peers | None:
+    """Where other sidecars reach this one.  Raises: BadSettingError."""
+    files = (config.peers_cert, config.peers_key, config.peers_ca)
+    if any(files) and not all(files):
+        message = "TLS between sidecars needs all of --peers-cert, --peers-key and --peers-ca"
+        raise BadSettingError(message)
+    if not config.pod_ip:
+        return None
+    return Peers(config.pod_ip, config.peers_port, files if all(files) else None)
 
 
 def main(config: SidecarConfig) -> int:

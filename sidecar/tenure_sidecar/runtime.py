@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenure_sidecar.actors.sharing.records import Identity
+    from tenure_sidecar.appengine import Peers
     from tenure_sidecar.config import Config, EngineConfig
     from tenure_sidecar.rpc.transport import Transport
 
@@ -42,7 +43,7 @@ class Engine(AppEngine):
         config: EngineConfig,
         *,
         identity: Identity | None = None,
-        peers: tuple[str, int] | None = None,
+        peers: Peers | None = None,
     ) -> None:
         """Nothing is opened yet; see ``AppEngine``.  Raises: BadSettingError."""
         super().__init__(config, identity=identity, peers=peers)

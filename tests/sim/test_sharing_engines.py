@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -331,7 +331,11 @@ class Seen:
     def __init__(self, gone: str) -> None:
         self.suspects = {gone: ""}
 
-    def watch(self, peers: object) -> None:
+    def links(self, near: Sequence[str], _members: object) -> Sequence[str]:
+        """No more than the neighbours."""
+        return near
+
+    def watch(self, peers: object, *, keep: object) -> None:
         """Nothing more ends."""
 
 

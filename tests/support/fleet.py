@@ -108,6 +108,7 @@ class Fleet:
         lease: seconds.
         wired: put a proxy before etcd.
         program: of the sidecars, before the command; the real one unless given.
+        app: file of the apps' program, and what it is told after address, effects and name.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Fleet:
         lease: int = LEASE,
         wired: bool = True,
         program: Sequence[str] = ("-m", "tenure_sidecar"),
+        app: Sequence[str] = ("worker.py",),
     ) -> None:
         self.cluster = cluster
         self.app_id = "orders"
@@ -131,6 +133,7 @@ class Fleet:
         self._folder = folder
         self._lease = lease
         self._program = program
+        self._app = app
         self._wires = Wires() if wired else None
         for _ in range(size):
             self._make()
@@ -197,7 +200,9 @@ class Fleet:
     def _join(self, one: Sidecar) -> None:
         one.here = True
         log = self._folder / one.name / "app.log"
-        one.app = App(one.engine.taskhub_address, self.effects, name=one.name, log=log)
+        one.app = App(
+            one.engine.taskhub_address, self.effects, name=one.name, log=log, program=self._app
+        )
 
     def begin(self, *, width: int, count: int = 0) -> Load:
         """Start the load, at the sidecars that there are."""

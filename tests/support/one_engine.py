@@ -23,6 +23,9 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.ids import Ids
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.starting import start
+from tenure_sidecar.peers import frames
+from tenure_sidecar.peers.mesh import Mesh
+from tenure_sidecar.peers.tls import PeerTls
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
 from tenure_sidecar.store.port import Op, Result, Store
@@ -59,7 +62,8 @@ class OneEngine:
     """See the module docstring; ``seed`` decides ids and every delay.
 
     With a ``store`` of its own (open, and the caller's to close) it runs in real time.  With an
-    ``identity`` it shares the store with others.
+    ``identity`` it shares the store with others; and if ``connects``, in real time, it is connected to
+    them, and lends.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class OneEngine:
         store: Store | None = None,
         ids: Ids | None = None,
         identity: Identity | None = None,
+        connects: bool = False,
+        tls: PeerTls | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._store = store
@@ -84,6 +90,9 @@ class OneEngine:
         self.database = database or MemoryDatabase(partitions=8)
         self.workers: list[ToyWorker] = []
         self._boot = 0
+        self._connects = connects
+        self._tls = tls
+        self.mesh: Mesh | None = None
 
     async def start(self, workers: int = 1) -> None:
         """Boot the process and connect workers."""
@@ -97,6 +106,11 @@ class OneEngine:
             nonce=f"b{self._boot}-",
             leases=Leases(turn=30.0),
         )
+        if self._connects:
+            assert self.identity is not None
+            hello = frames.Hello(self.identity.name, "ns", "sim", word=self.ids.execution_id())
+            self.mesh = Mesh(self.dispatcher, host="127.0.0.1", port=0, hello=hello, tls=self._tls)
+            await self.mesh.start()
         self.host = Host(
             store,
             writer=self.writer,
@@ -107,6 +121,7 @@ class OneEngine:
             app_id="sim",
             name=f"engine-{self._boot}",
             identity=self.identity,
+            peers=None if self.mesh is None else self.mesh.neighbours,
         )
         self.host.work = self.dispatcher
         self.dispatcher.on_workers = self.host.workers
@@ -115,6 +130,8 @@ class OneEngine:
         )
         await self.host.start()
         self._sweep = self.loop.create_task(self.dispatcher.run())
+        if self.mesh is not None:
+            self._looking = self.loop.create_task(self.mesh.run())
         for _ in range(workers):
             self.connect()
 
@@ -134,8 +151,23 @@ class OneEngine:
     def _later(self, callback: Callable[[], None]) -> None:
         self.loop.call_later(self.random.random() / 100, callback)
 
+    async def stop(self) -> None:
+        """SIGTERM, in the order of ``AppEngine``."""
+        await self.host.hand_over()
+        if self.mesh is not None:
+            await self.mesh.drain(30.0)
+        self._sweep.cancel()
+        self.dispatcher.close()
+        await self.host.stop()
+        if self.mesh is not None:
+            self._looking.cancel()
+            await self.mesh.stop()
+
     async def crash(self) -> None:
         """SIGKILL."""
+        if self.mesh is not None:
+            self._looking.cancel()
+            await self.mesh.stop()
         self._sweep.cancel()
         for worker in self.workers:
             worker.dead = True

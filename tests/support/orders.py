@@ -84,8 +84,17 @@ class Effects:
 class App:
     """A process of the app, at one engine."""
 
-    def __init__(self, address: str, effects: Effects, *, name: str, log: Path) -> None:
-        command = [python(), str(APPS / "worker.py"), address, str(effects.path), name]
+    def __init__(
+        self,
+        address: str,
+        effects: Effects,
+        *,
+        name: str,
+        log: Path,
+        program: Sequence[str] = ("worker.py",),
+    ) -> None:
+        command = [python(), str(APPS / program[0]), address, str(effects.path), name]
+        command += program[1:]
         with log.open("a") as errors:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True

@@ -23,24 +23,22 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tenure_common.errors import NotOwnerError, TenureError
+from tenure_common.errors import TenureError
 from tenure_sidecar.actors.instance import Ack, Instance, backoff
 from tenure_sidecar.actors.port import LEFT
-from tenure_sidecar.dispatch import encode
-from tenure_sidecar.dispatch.items import Sent, Task
+from tenure_sidecar.dispatch import encode, results
+from tenure_sidecar.dispatch.items import Sent, Task, refusal_pause
 from tenure_sidecar.dispatch.lanes import Lane, Lanes
-from tenure_sidecar.engine.events import TaskCompleted, TaskFailed
-from tenure_sidecar.engine.turn import InboxItem
+from tenure_sidecar.dispatch.loans import Loans
 from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import ActivityKey, Clock
-    from tenure_sidecar.dispatch.stream import WorkerStream
+    from tenure_sidecar.dispatch.stream import Caps, WorkerStream
     from tenure_sidecar.engine.actions import Response
     from tenure_sidecar.engine.events import TaskScheduled
     from tenure_sidecar.engine.plan import Batch
-    from tenure_sidecar.store.port import Delivery
-    from tenure_sidecar.wire.codec import ActivityResult, TurnResult
+    from tenure_sidecar.wire.codec import ActivityResult, Hello, TurnResult
 
 _FOREVER = float("inf")
 _SWEEP = 1.0  # seconds between looks at leases and idle streams
@@ -82,6 +80,14 @@ class Dispatcher:
         self._after: dict[str, Instance] = {}  # turns that wait for the one in ``_withdrawn``
         self._task_of: dict[tuple[str, int], Sent] = {}
         self._behind: dict[tuple[str, int], list[Task]] = {}  # wait for the one in ``_task_of``
+        self.loans = Loans(
+            self._lanes,
+            own=self._task_of,
+            token=self._token,
+            not_sent=self._not_sent,
+            released=self._unblock_task,
+        )
+        self.on_pumped: Callable[[], None] = lambda: None  # told when room or demand may differ
         self._issued = 0
         self._next_stream = 0
         self._pumping = False
@@ -97,13 +103,18 @@ class Dispatcher:
 
     @property
     def workers(self) -> int:
-        """Connected work streams."""
-        return len(self._streams)
+        """Connected work streams of this process's own app."""
+        return sum(not stream.far for stream in self._streams.values())
 
     @property
     def in_flight(self) -> int:
         """Items at workers."""
-        return len(self._sent)
+        return len(self._sent) + len(self.loans)
+
+    @property
+    def lent(self) -> int:
+        """Activities at other members' workers."""
+        return sum(s.activities for s in self._streams.values() if s.far)
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -120,8 +131,8 @@ class Dispatcher:
         return self._turn_of.get(instance_id)
 
     def flavours(self) -> set[str]:
-        """Flavours of the connected streams."""
-        return {stream.codec.flavour for stream in self._streams.values()}
+        """Flavours of the connected streams of the app."""
+        return {s.codec.flavour for s in self._streams.values() if not s.far}
 
     def only_flavour(self) -> str | None:
         """The flavour of all connected streams, if they agree."""
@@ -144,7 +155,8 @@ class Dispatcher:
         self._streams[stream.id] = stream
         self._lanes.connect(stream)
         stream.transport.on_cancel(partial(self.disconnect, stream))
-        self.on_workers(len(self._streams))
+        if not stream.far:
+            self.on_workers(self.workers)
         self._pump()
 
     def disconnect(self, stream: WorkerStream) -> None:
@@ -153,9 +165,16 @@ class Dispatcher:
         if self._streams.pop(stream.id, None) is None:
             return
         self._lanes.disconnect(stream)
-        self.on_workers(len(self._streams))
+        if not stream.far:
+            self.on_workers(self.workers)
+            self.loans.lose(stream)
         for sent in [sent for sent in self._sent.values() if sent.stream is stream]:
             self._lose(sent)
+        self._pump()
+
+    def change(self, stream: WorkerStream, *, hello: Hello, caps: Caps) -> None:
+        """What the stream takes is another now."""
+        self._lanes.change(stream, hello=hello, caps=caps)
         self._pump()
 
     def _unblock(self, stream: WorkerStream) -> None:
@@ -225,14 +244,16 @@ class Dispatcher:
     # --- handing out ----------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        if self._pumping or not self._streams:
+        if self._pumping:
             return
-        self._pumping = True
-        try:
-            self._serve(self._hand_out_turn)
-            self._serve(self._hand_out_task)
-        finally:
-            self._pumping = False
+        if self._streams:
+            self._pumping = True
+            try:
+                self._serve(self._hand_out_turn)
+                self._serve(self._hand_out_task)
+            finally:
+                self._pumping = False
+        self.on_pumped()
 
     def _serve(self, hand_out: Callable[[Lane], bool]) -> None:
         """Round-robin over the lanes, one item of each, until none can go on."""
@@ -332,9 +353,9 @@ class Dispatcher:
     def _send_task(self, lane: Lane, stream: WorkerStream, instance: Instance, task: Task) -> None:
         scheduled = task.scheduled
         key = (instance.id, scheduled.task_id)
-        if not stream.echoes_tokens and key in self._task_of:
-            # An earlier generation's activity of that number is still out, and the worker's answer
-            # could not be told from this one's.
+        if not stream.echoes_tokens and (key in self._task_of or key in self.loans.keys):
+            # An earlier generation's activity of that number is still out, or one was borrowed: the
+            # worker's answer could not be told from this one's.
             self._behind.setdefault(key, []).append(task)
             return
         token = self._token()
@@ -397,8 +418,11 @@ class Dispatcher:
             key = (sent.instance.id, sent.task.scheduled.task_id)
             if self._task_of.get(key) is sent:
                 del self._task_of[key]
-                for task in self._behind.pop(key, ()):
-                    self._lanes.push_task(task.instance, task)
+                self._unblock_task(key)
+
+    def _unblock_task(self, key: tuple[str, int]) -> None:
+        for task in self._behind.pop(key, ()):
+            self._lanes.push_task(task.instance, task)
 
     def answer_turn(self, result: TurnResult, response: Response, ack: Ack) -> None:
         """A worker answered a turn; ``response`` holds the actions of all chunks."""
@@ -456,6 +480,10 @@ class Dispatcher:
             sent = self._sent.get(result.token)
         else:
             sent = self._task_of.get((result.instance_id, result.task_id))
+        if sent is None and (loan := self.loans.find(result)) is not None:
+            self.loans.answer(loan, result, ack)
+            self._pump()
+            return
         if sent is None or sent.task is None:
             self.ignored += 1
             ack(None)
@@ -465,59 +493,8 @@ class Dispatcher:
             sent.stream.echoes_tokens = True
         sent.stream.answered()
         self._release(sent)
-        ack = task.then_ended(ack)
-        if task.instance.closed:
-            self._find_copy(task, result, ack)
-        elif task.wanted:
-            task.instance.receive(self._outcome(task, result), ack=ack)
-        else:
-            ack(None)
+        results.settle(task, result, task.then_ended(ack), at=self._clock())
         self._pump()
-
-    def _outcome(self, task: Task, result: ActivityResult) -> InboxItem:
-        scheduled = task.scheduled
-        event: TaskCompleted | TaskFailed
-        if result.failure is None:
-            event = TaskCompleted(
-                at=self._clock(),
-                task_id=scheduled.task_id,
-                result=result.result,
-                task_execution_id=scheduled.task_execution_id,
-            )
-        else:
-            event = TaskFailed(
-                at=self._clock(),
-                task_id=scheduled.task_id,
-                failure=result.failure,
-                task_execution_id=scheduled.task_execution_id,
-            )
-        # Of each generation its own: a late result of an earlier one must not hide a newer one's.
-        key = f"task-{task.execution_id}-{scheduled.task_id}"
-        return InboxItem(key, event, task.execution_id)
-
-    def _find_copy(self, task: Task, result: ActivityResult, ack: Ack) -> None:
-        """The copy that scheduled the activity was dropped: the result is for the next one."""
-        former = task.instance
-        head = former.durable
-        if head.status.terminal or head.execution_id != task.execution_id:
-            ack(None)  # it ended, and not only in memory
-            return
-        item = self._outcome(task, result)
-
-        def posted(result: Delivery | BaseException) -> None:
-            ack(result if isinstance(result, BaseException) else None)
-
-        def reached(instance: Instance | None, error: BaseException | None) -> None:
-            if isinstance(error, NotOwnerError):  # it goes to whoever has the instance now
-                former.host.writes.post(former.id, item, posted, hold=True)
-            elif instance is None:
-                ack(error)
-            elif instance.task_pending(task.scheduled.task_id, task.execution_id) is None:
-                ack(None)
-            else:
-                instance.receive(item, ack=ack)
-
-        former.host.reach(former.id, reached)
 
     def abandon(self, token: str) -> None:
         """The worker gives an item back."""
@@ -525,6 +502,23 @@ class Dispatcher:
         if sent is not None:
             self._lose(sent)
             self._pump()
+        elif self.loans.abandon(token):
+            self._pump()
+
+    def refused(self, token: str, *, size: int = 0) -> None:
+        """Another member gives an activity back that it did not begin: it had no slot any more, or
+        no worker of its takes a message of ``size`` bytes."""
+        sent = self._sent.get(token)
+        if sent is None or (task := sent.task) is None:
+            return
+        self._release(sent)
+        task.tell_ended()
+        if size:
+            self._task_too_large(task.instance, task, max(size, sent.stream.caps.message_bytes + 1))
+        else:
+            task.refusals += 1
+            self._loop.call_later(refusal_pause(task.refusals), self._requeue, task)
+        self._pump()
 
     # --- losing and finding again ---------------------------------------------------------------
 

@@ -16,16 +16,38 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.events import TaskScheduled
 
 
+_REFUSAL_PAUSE = 0.02  # seconds, doubled with each further one
+_REFUSAL_PAUSE_MAX = 2.0
+
+
+def refusal_pause(refusals: int) -> float:
+    """Seconds until an activity that another member had no slot for is offered again.
+
+    What that member says it has room for is a guess about this activity, as its workers may take
+    some only; so it must not come back as fast as it was refused.
+    """
+    return min(_REFUSAL_PAUSE * 2.0 ** (refusals - 1), _REFUSAL_PAUSE_MAX)
+
+
 class Task:
     """An activity of one execution of an instance, wherever it is on its way."""
 
-    __slots__ = ("ended", "execution_id", "failures", "instance", "least", "scheduled")
+    __slots__ = (
+        "ended",
+        "execution_id",
+        "failures",
+        "instance",
+        "least",
+        "refusals",
+        "scheduled",
+    )
 
     def __init__(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> None:
         self.instance = instance
         self.scheduled = scheduled
         self.execution_id = execution_id
         self.failures = 0  # how often it was lost at a worker
+        self.refusals = 0  # how often another member gave it back that had no slot for it
         self.least = 0  # bytes that its message is known to need, when some worker takes fewer
         # Told when it is not at a worker of ours any more, if its instance went elsewhere meanwhile.
         self.ended: Callable[[ActivityKey], None] | None = None

@@ -20,9 +20,10 @@ from tenure_sidecar.dispatch.fair import FairQueue
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.dispatch.items import Task
-    from tenure_sidecar.dispatch.stream import WorkerStream
+    from tenure_sidecar.dispatch.stream import Caps, WorkerStream
     from tenure_sidecar.engine.events import TaskScheduled
     from tenure_sidecar.engine.head import Head
+    from tenure_sidecar.wire.codec import Hello
 
 _NAMES_KEPT = 10_000  # answers to "which lane" that are remembered
 
@@ -91,6 +92,16 @@ class Lanes:
         self._streams.remove(stream)
         self._choosy -= stream.filtered
         self._redraw()
+
+    def change(self, stream: WorkerStream, *, hello: Hello, caps: Caps) -> None:
+        """What the stream takes is another now."""
+        same = hello == stream.hello and caps.message_bytes == stream.caps.message_bytes
+        there = not same and stream in self._streams
+        if there:
+            self.disconnect(stream)
+        stream.hello, stream.caps = hello, caps
+        if there:
+            self.connect(stream)
 
     def _redraw(self) -> None:
         former = self.ring
@@ -176,6 +187,11 @@ class Lanes:
             lane.tasks.remove(instance)
 
     # --- facts --------------------------------------------------------------------------------
+
+    @property
+    def near(self) -> list[WorkerStream]:
+        """Workers of this process's own app."""
+        return [stream for stream in self._streams if not stream.far]
 
     @property
     def turns(self) -> int:

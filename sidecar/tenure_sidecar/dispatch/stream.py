@@ -1,5 +1,8 @@
 """One worker's work stream: what it can take, and what it has.
 
+Another member of the app that borrows activities looks the same to the dispatcher (``far``): it takes
+no turns, and its cap on activities is what it says it has room for.
+
 The stream counts the items that were sent and not answered against its caps, and remembers how much
 of each instance's history the worker has cached (Dapr's stateful history).  It sends and never
 decides; ``Dispatcher`` does.
@@ -43,6 +46,7 @@ class WorkerStream:
         "closed",
         "codec",
         "echoes_tokens",
+        "far",
         "guessed",
         "health_ping",
         "hello",
@@ -66,6 +70,7 @@ class WorkerStream:
         health_ping: bool,
         now: float,
         guessed: bool = False,
+        far: bool = False,
     ) -> None:
         self.id = stream_id
         self.transport = transport
@@ -74,7 +79,8 @@ class WorkerStream:
         self.hello = hello
         self.caps = caps
         self.health_ping = health_ping
-        self.echoes_tokens = False  # until its first answer shows it; old SDKs do not
+        self.far = far  # another member's workers, for activities that this one's have no room for
+        self.echoes_tokens = far  # until its first answer shows it; old SDKs do not
         self.guessed = guessed  # the flavour is what the port stands for, no more
         self.turns = 0  # sent and not answered
         self.activities = 0
@@ -101,9 +107,9 @@ class WorkerStream:
         return (self.late, not self.proven and self.turns > 0, self.turns + self.activities)
 
     @property
-    def activity_rank(self) -> tuple[bool, int]:
-        """The same for an activity."""
-        return (self.late, self.activities)
+    def activity_rank(self) -> tuple[bool, bool, int]:
+        """The same for an activity, which goes far only when no worker near has room."""
+        return (self.far, self.late, self.activities)
 
     def answered(self) -> None:
         """The worker answered an item that it was to answer."""
@@ -127,6 +133,15 @@ class WorkerStream:
             and self.activities < self.caps.activities
             and self.turns + self.activities < self.caps.total
         )
+
+    @property
+    def spare(self) -> int:
+        """Slots that may be lent: a part of ``caps.total`` stays free for the app's own turns."""
+        if self.blocked or self.closed or self.far:
+            return 0
+        caps = self.caps
+        kept = min(caps.turns, max(caps.total // 4, 1))
+        return max(0, min(caps.activities - self.activities, caps.total - kept - self.load))
 
     def send(self, item: bytes, now: float) -> Sent:
         """Send one work item."""

@@ -321,9 +321,16 @@ class Sharing:
         self.suspects = records.suspects_of(members) - {me}
         if peers is None:
             return
-        near = neighbours(me, (name for name, one in members.items() if one.address))
+        near = [
+            name
+            for name in neighbours(me, (name for name, one in members.items() if one.address))
+            if not members[name].leaving
+        ]
+        links = peers.links(near, members)
+        there = {name: members[name] for name in links if name in members}
         peers.watch(
-            {n: (members[n].address, members[n].word) for n in near if not members[n].leaving}
+            {name: (one.address, one.word) for name, one in there.items() if not one.leaving},
+            keep=links,
         )
         self.suspects |= peers.suspects.keys()
 

@@ -1,0 +1,269 @@
+"""All connections of one member: those that it makes, to lend, and those that it takes, to borrow.
+
+Whom it connects to is decided together with the distribution of partitions (``actors/sharing``): the
+neighbours always, to see that they are there, and others with workers while its own app has more
+activities than slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import msgspec
+import structlog
+
+from tenure_common.errors import BadRequestError, BadSettingError
+from tenure_sidecar.actors.sharing.neighbours import Connection, Neighbours, Peer, ring
+from tenure_sidecar.peers import frames, lend
+from tenure_sidecar.peers.borrower import Borrowers
+from tenure_sidecar.peers.link import BROKEN, Link
+from tenure_sidecar.peers.server import PeerServer, nobody_at
+from tenure_sidecar.peers.tls import Contents, PeerTls, channel_credentials, renew_after
+
+if TYPE_CHECKING:
+    from tenure_sidecar.actors.sharing.records import MemberRecord
+    from tenure_sidecar.dispatch.dispatcher import Dispatcher
+
+_CONNECT = 1.0  # seconds
+_WANT_FOR = 1.0  # seconds that one counts as wanting after the last activity that had to wait
+_LINKS_FOR = 30.0  # the same, before connections made for that are closed
+_LOOK = 0.5  # seconds between looks while nothing happens
+_FILES_EVERY = 20  # looks, between those at the certificates
+_OPTIONS = (
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # no connection is shared, nor its state
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Mesh:
+    """See the module docstring.
+
+    Args:
+        dispatcher: whose activities are lent, and whose workers run those of others.
+        host: address of this process that others reach.
+        port: to listen on; 0 = any free one.
+        hello: who this process is.
+        tls: None = plain.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        host: str,
+        port: int,
+        hello: frames.Hello,
+        tls: PeerTls | None = None,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._hello = hello
+        self._borrowers = Borrowers(dispatcher)
+        self._tls = tls
+        self._server = PeerServer(
+            host=host, port=port, hello=hello, borrowers=self._borrowers, tls=tls
+        )
+        self.neighbours = Neighbours(self._dial, word=hello.word)
+        self.neighbours.links = self._links
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Link] = set()
+        self._complained: set[str] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._kept: frozenset[str] = frozenset()  # connected for what they owe, and nothing else
+        self._wanted_at = -_LINKS_FOR  # loop time
+        self._reaching = False  # others than the neighbours are connected to
+        self._looking = False
+        dispatcher.on_pumped = self._look_soon
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen.  Raises: PortInUseError, BadSettingError."""
+        self.neighbours.address = await self._server.start()
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled: what wanted room may want none any more."""
+        files = await self._files()
+        looks = 0
+        while True:
+            await asyncio.sleep(_LOOK)
+            self._look()
+            looks += 1
+            if looks % _FILES_EVERY == 0 and (fresh := await self._files()) != files:
+                _log.info("certificates for peers changed, connecting anew")
+                files = fresh
+                for link in tuple(self._open):
+                    link.replace()
+
+    async def _files(self) -> Contents | None:
+        """The certificates; None when there are none, or they are being replaced just now."""
+        try:
+            return None if self._tls is None else await asyncio.to_thread(self._tls.read)
+        except BadSettingError:
+            return None
+
+    async def drain(self, grace: float) -> None:
+        """Borrow nothing more, and wait up to ``grace`` seconds for what was."""
+        self._dispatcher.loans.closed = True
+        self._borrowers.look()
+        try:
+            async with asyncio.timeout(grace):
+                await self._borrowers.settled()
+        except TimeoutError:
+            owed = self._dispatcher.loans.owed
+            _log.warning("activities of other members are cut off", count=owed)
+
+    async def stop(self) -> None:
+        """End everything; whoever watches this process is told by that."""
+        self.neighbours.stop()
+        for link in tuple(self._open):
+            link.abort()
+        await self._server.stop()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    # --- facts --------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Streams on which this process lends, and borrows."""
+        return len(self._open), len(self._borrowers)
+
+    # --- connecting ---------------------------------------------------------------------------
+
+    async def _dial(self, name: str, peer: Peer) -> Connection | bool:
+        """See ``neighbours.Dial``."""
+        address, word = peer
+        left: list[float] = []  # seconds for which certificates are valid
+        try:
+            channel = self._channel(address, left)
+        except BadSettingError as error:
+            return self._complain(name, address, str(error))
+        hello = msgspec.structs.replace(self._hello, to=word)
+        call = channel.stream_stream(frames.PATH)()
+        incoming = aiter(call)
+        try:
+            async with asyncio.timeout(_CONNECT):
+                await call.write(frames.join([frames.encode(hello)]))
+                message = await anext(incoming, b"")
+            first = frames.from_peer(message) if message else ()
+        except (*BROKEN, BadRequestError, TimeoutError) as error:
+            self._drop(channel)
+            if isinstance(error, TimeoutError):
+                return False
+            return await self._failed(name, address, error)
+        except BaseException:
+            self._drop(channel)
+            raise
+        if not first or not isinstance(first[0], frames.Hello) or first[0].word != word:
+            self._drop(channel)
+            return self._complain(name, address, "it does not say who it is")
+        if self._tls is not None:
+            left.append(first[0].good_for or 0.0)
+        self._complained.discard(name)
+        link = Link(
+            name,
+            peer=address,
+            call=call,
+            incoming=incoming,
+            close=lambda: self._closed(link, channel),
+            dispatcher=self._dispatcher,
+            changed=self._look_soon,
+            until=renew_after(*left) if left else None,
+        )
+        self._open.add(link)
+        link.take(first[1:])
+        return link
+
+    async def _failed(self, name: str, address: str, error: Exception) -> bool:
+        """Whether certainly nobody is there."""
+        if not isinstance(error, grpc.aio.AioRpcError):
+            return self._complain(name, address, str(error))
+        if error.code() is grpc.StatusCode.NOT_FOUND:  # another process is there by now
+            return True
+        if error.code() is grpc.StatusCode.UNAVAILABLE and await nobody_at(address, _CONNECT):
+            return True
+        return self._complain(name, address, error.details() or str(error.code()))
+
+    def _channel(self, address: str, left: list[float]) -> Any:  # noqa: ANN401 - as above
+        """A connection to be; what is added to ``left`` bounds its life.  Raises: BadSettingError."""
+        if self._tls is None:
+            return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        files = self._tls.read()
+        left.append(self._tls.left(files.certificate))
+        named = ("grpc.ssl_target_name_override", self._tls.app)
+        return grpc.aio.secure_channel(
+            address, channel_credentials(files), options=(*_OPTIONS, named)
+        )
+
+    def _complain(self, name: str, address: str, reason: str) -> bool:
+        """Say once that a member cannot be connected to, though it may be there."""
+        if name not in self._complained:
+            self._complained.add(name)
+            _log.warning(
+                "cannot connect to a member, trying on",
+                member=name,
+                address=address,
+                reason=reason,
+            )
+        return False
+
+    def _closed(self, link: Link, channel: Any) -> None:  # noqa: ANN401 - as above
+        if link in self._open:
+            self._open.remove(link)
+            self._drop(channel)
+
+    def _drop(self, channel: Any) -> None:  # noqa: ANN401 - as above
+        task = self._loop.create_task(channel.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # --- whom, and for what ---------------------------------------------------------------------
+
+    def _links(self, near: Sequence[str], members: Mapping[str, MemberRecord]) -> Collection[str]:
+        """See ``neighbours.Links``."""
+        able = [n for n, one in members.items() if one.address and one.workers and not one.leaving]
+        able = [n for n in ring(self._hello.name, able) if n in members]
+        self._reaching = self._loop.time() - self._wanted_at < _LINKS_FOR
+        owing = {link.name for link in self._open if link.owing}
+        found = lend.links(
+            near,
+            able,
+            wanting=self._reaching,
+            held={link.name for link in self._open},
+            owing=owing,
+        )
+        self._kept = frozenset(owing.difference(near, able if self._reaching else ()))
+        return found
+
+    def _look_soon(self) -> None:
+        """Look once after all that happens now."""
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        now = self._loop.time()
+        if self._dispatcher.queued[1]:
+            self._wanted_at = now
+        for link in tuple(self._open):
+            link.tidy()
+            link.want(now - self._wanted_at < _WANT_FOR)
+        self._borrowers.look()
+        reach = now - self._wanted_at < _LINKS_FOR
+        owing = {link.name for link in self._open if link.owing}
+        if reach != self._reaching or self._kept - owing:
+            self._reaching = reach
+            self._kept &= owing
+            self.neighbours.changed()
