@@ -33,6 +33,9 @@ from tenure_sidecar.wire.dapr import DaprCodec
 from tenure_sidecar.wire.microsoft import MicrosoftCodec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tenure_sidecar.actors.port import Clock
     from tenure_sidecar.config import EngineConfig
     from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
@@ -41,13 +44,16 @@ if TYPE_CHECKING:
 class AppEngine:
     """See the module docstring."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - few call sites, by name
         self,
         config: EngineConfig,
         *,
         store: Store | None = None,
         identity: Identity | None = None,
         peers: tuple[str, int] | None = None,
+        clock: Clock = wall_ns,
+        ids: SystemIds | None = None,
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -57,16 +63,21 @@ class AppEngine:
             identity: who this process is among those that share the app's store; a new one unless
                 given.
             peers: address and port at which those can reach it; None = they cannot.
+            clock: the wall clock, nanoseconds since the Unix epoch.
+            ids: random ones unless given.
+            codecs: of the flavours that workers may speak, by name; those of the released SDKs
+                unless given.
 
         Raises: BadSettingError.
         """
         self.config = config
         self._kept = config.kept  # a bad setting is told before anything is made
-        self.ids = SystemIds()
+        self.clock = clock
+        self.ids = ids or SystemIds()
         name = f"{socket.gethostname()}/{os.getpid()}/{self.ids.nonce}"
         self.identity = identity or Identity(name, pod=name)
         self.store = open_store(config) if store is None else store
-        self.codecs: dict[str, Codec] = {
+        self.codecs: Mapping[str, Codec] = codecs or {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),
         }
@@ -85,7 +96,7 @@ class AppEngine:
         await self.store.open()
         loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(
-            clock=wall_ns,
+            clock=self.clock,
             nonce=self.ids.nonce,
             leases=Leases(
                 turn=config.turn_lease or float("inf"),
@@ -100,7 +111,7 @@ class AppEngine:
             writer=self.writer,
             codecs=self.codecs,
             ids=self.ids,
-            clock=wall_ns,
+            clock=self.clock,
             limits=Limits(),
             app_id=config.app_id,
             name=self.identity.name,
@@ -111,15 +122,15 @@ class AppEngine:
         self.host.work = self.dispatcher
         self.dispatcher.on_workers = self.host.workers
         self.operations = Operations(
-            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
+            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=self.clock
         )
-        self.jobs = Jobs(self.store, operations=self.operations, clock=wall_ns, owned=self._owns)
+        self.jobs = Jobs(self.store, operations=self.operations, clock=self.clock, owned=self._owns)
         self.retention = RetentionActor(
             self.store,
             writer=self.writer,
             partitions=self._owned,
             purged=self.host.purged,
-            clock=wall_ns,
+            clock=self.clock,
             rate=config.retention_rate,
         )
         self.host.expiring = self.retention.expect
@@ -130,7 +141,7 @@ class AppEngine:
             store=self.store,
             jobs=self.jobs,
             ids=self.ids,
-            clock=wall_ns,
+            clock=self.clock,
         )
 
     async def begin(self) -> None:
