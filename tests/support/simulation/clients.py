@@ -221,6 +221,15 @@ class Clients:
         await self.insist(lambda: self.tell(instance_id, ENOUGH))
         await self.see(instance_id)
 
+    async def gossip(self) -> None:
+        """Start a workflow that sends many events to another one."""
+        instance_id, number = self.name("tell"), self._random.randrange(2, 7)
+        listener = f"heard-{instance_id}"
+        await self.begin("listen", str(number), listener)
+        await self.begin("tell", f"{number} {listener}", instance_id)
+        await self.see(instance_id)
+        await self.see(listener)
+
     async def meddle(self) -> None:
         """Suspend, resume and at last terminate a workflow that waits."""
         instance_id = self.name("listen")

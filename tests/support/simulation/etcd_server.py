@@ -87,6 +87,7 @@ class EtcdServers:
         self.trouble = Trouble()
         self.members = {name: loop.process(name) for name in names}
         self.calls: dict[str, int] = {}  # by method
+        self.version = rng.choice(("3.5.1", "3.5.21"))  # what it says of itself
         self._loop = loop
         self._network = network
         self._random = rng
@@ -153,7 +154,7 @@ class EtcdServers:
             if name == "LeaseRevoke":
                 return model.revoke(request)
             if name == "Status":
-                return pb.StatusResponse(header=model.header(), version="3.5.0", leader=1)
+                return pb.StatusResponse(header=model.header(), version=self.version, leader=1)
             raise Refusal(StatusCode.UNIMPLEMENTED, f"unknown service {path}")
         finally:
             self.wrote(before)
