@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types demo demo-cluster demo-kubernetes chaos bench build image lock notes clean
+.PHONY: help setup test lint demo demo-cluster demo-kubernetes chaos sim bench build image lock notes clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,11 +33,8 @@ $(READY): $(LOCK) pyproject.toml common/tenure_common/version.py
 test: $(READY) ## Run every layer of tests; LAYERS="lint unit" runs some
 	@$(BIN)/python tests/run.py $(LAYERS)
 
-lint: $(READY) ## Style, spelling, layers, lock
-	@$(BIN)/python tests/run.py lint
-
-types: $(READY) ## mypy and pyright, both strict
-	@$(BIN)/python tests/run.py types
+lint: $(READY) ## Style, spelling, layers, lock; mypy and pyright, both strict
+	@$(BIN)/python tests/run.py lint types
 
 demo: $(READY) ## Run an order workflow, kill the engine in the middle, watch it finish
 	@$(BIN)/python examples/demo.py $(ARGS)
@@ -50,6 +47,9 @@ demo-cluster: $(READY) ## The same with three sidecars on etcd and some thousand
 
 chaos: $(READY) ## Kill, pause and cut off sidecars under load for MINUTES=10, and judge
 	@PYTHONPATH=tests $(BIN)/python tests/cluster/chaos.py --minutes $(or $(MINUTES),10) $(ARGS)
+
+sim: $(READY) ## Play SEEDS=1000 clusters in virtual time; SEEDS=7-7 shows what happened in one
+	@PYTHONPATH=tests $(BIN)/python tests/sim/play.py $(or $(SEEDS),1000) $(ARGS)
 
 bench: $(READY) ## Measure against the floor and a null engine; ARGS=--quick for two minutes
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -38,6 +38,10 @@ from tenure_sidecar.wire.dapr import DaprCodec
 from tenure_sidecar.wire.microsoft import MicrosoftCodec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tenure_sidecar.actors.port import Clock
+    from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.config import EngineConfig
     from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
@@ -51,16 +55,42 @@ class Peers(msgspec.Struct, frozen=True):
     files: tuple[str, str, str] | None = None
 
 
+class Connections(Protocol):
+    """What connects this process to other members; see ``peers.mesh.Mesh``."""
+
+    neighbours: Neighbours
+
+    async def start(self) -> None:
+        """Listen.  Raises: PortInUseError, BadSettingError."""
+        ...
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        ...
+
+    async def drain(self, grace: float) -> None:
+        """Borrow nothing more, and wait up to ``grace`` seconds for what was."""
+        ...
+
+    async def stop(self) -> None:
+        """End everything."""
+        ...
+
+
 class AppEngine:
     """See the module docstring."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - few call sites, by name
         self,
         config: EngineConfig,
         *,
         store: Store | None = None,
         identity: Identity | None = None,
         peers: Peers | None = None,
+        connect: Callable[[AppEngine, Peers], Connections] | None = None,
+        clock: Clock = wall_ns,
+        ids: SystemIds | None = None,
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -70,23 +100,30 @@ class AppEngine:
             identity: who this process is among those that share the app's store; a new one unless
                 given.
             peers: where those can reach it; None = they cannot.
+            connect: makes the connections to them; gRPC's unless given.
+            clock: the wall clock, nanoseconds since the Unix epoch.
+            ids: random ones unless given.
+            codecs: of the flavours that workers may speak, by name; those of the released SDKs
+                unless given.
 
         Raises: BadSettingError.
         """
         self.config = config
         self._kept = config.kept  # a bad setting is told before anything is made
-        self.ids = SystemIds()
+        self.clock = clock
+        self.ids = ids or SystemIds()
         name = f"{socket.gethostname()}/{os.getpid()}/{self.ids.nonce}"
         self.identity = identity or Identity(name, pod=name)
         self.store = open_store(config) if store is None else store
-        self.codecs: dict[str, Codec] = {
+        self.codecs: Mapping[str, Codec] = codecs or {
             "dapr": DaprCodec(app_id=config.app_id, namespace=config.namespace),
             "microsoft": MicrosoftCodec(),
         }
         self.attributes = Attributes()
         self.loops = Loops()
         self._at = peers if self.store.coordination is not None else None
-        self._mesh: Mesh | None = None
+        self._connect = connect or _mesh
+        self._mesh: Connections | None = None
         self._begun = False
 
     # --- life ---------------------------------------------------------------------------------
@@ -97,7 +134,7 @@ class AppEngine:
         await self.store.open()
         loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(
-            clock=wall_ns,
+            clock=self.clock,
             nonce=self.ids.nonce,
             leases=Leases(
                 turn=config.turn_lease or float("inf"),
@@ -105,7 +142,7 @@ class AppEngine:
             ),
         )
         if self._at is not None:
-            self._mesh = self._connected(self._at)
+            self._mesh = self._connect(self, self._at)
         self.writer = GroupWriter(
             self.store, call_later=loop.call_later, now=loop.time, pace=self._pace
         )
@@ -114,7 +151,7 @@ class AppEngine:
             writer=self.writer,
             codecs=self.codecs,
             ids=self.ids,
-            clock=wall_ns,
+            clock=self.clock,
             limits=Limits(),
             app_id=config.app_id,
             name=self.identity.name,
@@ -125,15 +162,15 @@ class AppEngine:
         self.host.work = self.dispatcher
         self.dispatcher.on_workers = self.host.workers
         self.operations = Operations(
-            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=wall_ns
+            self.host, store=self.store, writer=self.writer, ids=self.ids, clock=self.clock
         )
-        self.jobs = Jobs(self.store, operations=self.operations, clock=wall_ns, owned=self._owns)
+        self.jobs = Jobs(self.store, operations=self.operations, clock=self.clock, owned=self._owns)
         self.retention = RetentionActor(
             self.store,
             writer=self.writer,
             partitions=self._owned,
             purged=self.host.purged,
-            clock=wall_ns,
+            clock=self.clock,
             rate=config.retention_rate,
         )
         self.host.expiring = self.retention.expect
@@ -144,25 +181,8 @@ class AppEngine:
             store=self.store,
             jobs=self.jobs,
             ids=self.ids,
-            clock=wall_ns,
+            clock=self.clock,
         )
-
-    def _connected(self, peers: Peers) -> Mesh:
-        config = self.config
-        hello = frames.Hello(
-            self.identity.name, config.namespace, config.app_id, word=secrets.token_hex(16)
-        )
-        tls = None
-        if peers.files is not None:
-            certificate, key, ca = peers.files
-            tls = PeerTls(
-                certificate=certificate,
-                key=key,
-                ca=ca,
-                app=app_name(config.namespace, config.app_id),
-                now=lambda: wall_ns() / 1e9,
-            )
-        return Mesh(self.dispatcher, host=peers.host, port=peers.port, hello=hello, tls=tls)
 
     async def begin(self) -> None:
         """Own partitions, resume what was under way, run the loops.  Raises: StoreError."""
@@ -247,3 +267,21 @@ class AppEngine:
 
     def _owns(self, instance_id: str) -> bool:
         return partition_of(instance_id, self.store.partitions) in self._owned()
+
+
+def _mesh(engine: AppEngine, peers: Peers) -> Mesh:
+    config = engine.config
+    hello = frames.Hello(
+        engine.identity.name, config.namespace, config.app_id, word=secrets.token_hex(16)
+    )
+    tls = None
+    if peers.files is not None:
+        certificate, key, ca = peers.files
+        tls = PeerTls(
+            certificate=certificate,
+            key=key,
+            ca=ca,
+            app=app_name(config.namespace, config.app_id),
+            now=lambda: engine.clock() / 1e9,
+        )
+    return Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello, tls=tls)

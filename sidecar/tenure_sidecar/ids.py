@@ -10,12 +10,14 @@ import random
 
 
 class SystemIds:
-    """``engine.ids.Ids`` for production."""
+    """``engine.ids.Ids`` for production.  A ``seed`` makes them the same every time."""
 
     __slots__ = ("_bits", "_commits", "_prefix")
 
-    def __init__(self) -> None:
-        self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is None:
+            seed = random.SystemRandom().getrandbits(256)
+        self._bits = random.Random(seed).getrandbits  # noqa: S311
         self._prefix = f"{self._bits(48):012x}"
         self._commits = 0
 

@@ -7,6 +7,7 @@ dies, and the store fails before or after it did what it was asked.  Out of scop
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.store.memory import MemoryDatabase
-from tenure_sidecar.store.port import Create, Op
+from tenure_sidecar.store.port import Commit, Create, Op
 
 Steps = Generator[Any, Any, Any]
 
@@ -321,6 +322,50 @@ def test_a_seed_replays_to_the_letter(seed: int) -> None:
         return [(key, record.head, tuple(record.history)) for key, record in records]
 
     assert run(story()) == run(story())
+
+
+def test_a_wait_ends_though_nobody_heard_of_the_commit_that_ended_it() -> None:
+    async def story() -> None:
+        one = engine()
+        await one.start()
+        instance_id = await one.begin("nap", "5")
+
+        def after(ops: Sequence[Op]) -> TenureError | None:
+            ended = any(isinstance(op, Commit) and op.turn.head.status.terminal for op in ops)
+            return OutcomeUnknownError("timed out") if ended else None
+
+        one.store.after = after
+        assert await one.finish(instance_id, within=10) == "awake"
+        await one.host.stop()
+
+    run(story())
+
+
+def test_what_comes_after_an_end_that_is_not_durable_is_not_acknowledged_before_it_is() -> None:
+    async def story() -> None:
+        one = engine()
+        await one.start()
+        instance_id = await one.begin("nap", "60")
+        await one.operations.wait(instance_id, end=False)
+        one.store.before = lambda _ops: StoreUnavailableError("no route")
+        ends = [
+            asyncio.create_task(one.operations.terminate(instance_id, None, recurse=False)),
+            asyncio.create_task(one.operations.terminate(instance_id, None, recurse=False)),
+            asyncio.create_task(one.operations.raise_event(instance_id, "late", None)),
+        ]
+        await asyncio.sleep(5)
+        head = await one.store.head(instance_id)
+        assert head is not None
+        assert not head.status.terminal
+        assert not any(end.done() for end in ends)
+        one.store.before = lambda _ops: None
+        await asyncio.gather(*ends)
+        head = await one.store.head(instance_id)
+        assert head is not None
+        assert head.status.terminal
+        await one.host.stop()
+
+    run(story())
 
 
 def test_a_rewound_parent_takes_its_failed_child_along() -> None:

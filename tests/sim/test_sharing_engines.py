@@ -22,6 +22,7 @@ from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavai
 from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.engine.events import Status, TaskCompleted
+from tenure_sidecar.store.coordination import Roster
 from tenure_sidecar.store.memory import MemoryDatabase
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Change
@@ -371,6 +372,27 @@ async def test_whoever_is_suspected_and_alive_is_shut_out_and_comes_back() -> No
     two.host.sharing._changed.set()
     await settled(one, two, three)
     assert owned(one)
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_roster_that_news_overtook_is_read_again() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    coordination = one.store.coordination
+    roster = coordination.roster
+
+    async def slow() -> Roster:
+        found = await roster()
+        await passes(0.5)
+        return found
+
+    coordination.roster = slow  # type: ignore[method-assign]
+    assert one.host.sharing is not None
+    one.host.sharing.doubt()
+    await passes(0.1)
+    await three.host.hand_over()
+    await settled(one, two, within=5.0)
     await sharers.stop()
 
 

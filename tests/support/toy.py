@@ -127,10 +127,18 @@ class Child(msgspec.Struct, frozen=True):
     instance_id: str = ""
 
 
+class Send(msgspec.Struct, frozen=True):
+    """Yield it to send an event to another instance; goes on at once."""
+
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
 class All(msgspec.Struct, frozen=True):
     """Yield it to wait for all parts; comes back as the list of results."""
 
-    parts: list[Call | Sleep | Child]
+    parts: Sequence[Call | Sleep | Child]
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -145,7 +153,7 @@ class ActivityError(Exception):
     """An activity or child failed."""
 
 
-Wait = Call | Sleep | Event | Child | All
+Wait = Call | Sleep | Event | Child | Send | All
 Workflow = Callable[[str | None], Generator[Wait, Any, Any]]
 _NANOS = 1_000_000_000
 
@@ -195,6 +203,8 @@ class _Replay:
                     self._events.remove(found[0])
                     value = found[0].input
                     continue
+                if isinstance(wait, Send):
+                    continue
                 if any(i not in self._results for i in ids):
                     return self.actions
                 if any(i in self._failed for i in ids):
@@ -236,6 +246,12 @@ class _Replay:
         elif isinstance(part, Sleep):
             due = self._now + round(part.seconds * _NANOS)
             self.actions.append(act.CreateTimer(task_id, fire_at=ev.Instant.of(due)))
+        elif isinstance(part, Send):
+            self.actions.append(
+                act.SendEvent(
+                    task_id, instance_id=part.instance_id, name=part.name, input=part.input
+                )
+            )
         elif isinstance(part, Child):
             self.actions.append(
                 act.CreateChild(

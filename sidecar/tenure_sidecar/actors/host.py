@@ -23,7 +23,7 @@ from tenure_common.errors import (
     TenureError,
 )
 from tenure_sidecar.actors.inflow import Inflow
-from tenure_sidecar.actors.instance import Entry, Instance, backoff
+from tenure_sidecar.actors.instance import Entry, Instance, backoff, tell
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.outlook import Outlook
 from tenure_sidecar.actors.ownership import Ownership, Sole
@@ -355,6 +355,8 @@ class Host:
             elif instance is None and loaded is not None:
                 instance = self._admit(loaded)
                 fresh = True
+                # A commit of which nobody heard may have brought it where somebody waits for it.
+                self.waiters.changed(loaded.head)
         except TenureError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -464,7 +466,10 @@ class Host:
         if self._residents.get(instance.id) is instance:
             del self._residents[instance.id]
         self.work.withdraw(instance)
-        _refuse(instance.inbox, reason or NotOwnerError(f"'{instance.id}' was let go"))
+        reason = reason or NotOwnerError(f"'{instance.id}' was let go")
+        _refuse(instance.inbox, reason)
+        late, instance.late = instance.late, []
+        tell(late, reason)
         self._use_room()
 
     def drop(self, instance: Instance, reason: BaseException) -> None:
@@ -579,8 +584,7 @@ def _refuse(entries: Iterable[Entry], reason: BaseException) -> None:
     """No turn of this copy will consume the entries: tell those who wait for one."""
     for entry in entries:
         waiting, entry.consumed = entry.consumed, []
-        for callback in waiting:
-            callback(reason)
+        tell(waiting, reason)
 
 
 def _stopped(instance_id: str) -> ShuttingDownError:

@@ -97,8 +97,13 @@ class Entry:
             callbacks = self.acks + callbacks
             self.acks = []
         self.consumed = []
-        for callback in callbacks:
-            callback(error)
+        tell(callbacks, error)
+
+
+def tell(callbacks: Sequence[Ack], error: BaseException | None) -> None:
+    """Call all of them."""
+    for callback in callbacks:
+        callback(error)
 
 
 class Instance:
@@ -119,6 +124,7 @@ class Instance:
         "inbox",
         "input",
         "keys",
+        "late",
         "offered",
         "pace_until",
         "pause_until",
@@ -164,6 +170,7 @@ class Instance:
         self.writes = 0  # commits and deliveries under way
         self.ahead = 0  # commits under way
         self.room = _MAX_COMMITS_AHEAD  # for those; 0 = no turn is taken any more
+        self.late: list[Ack] = []  # of items that came after an end that is not durable yet
         self.commits: deque[tuple[Ticket, Done]] = deque()  # the same, in order, to take them back
         self.failures = 0  # redeliveries of the present turn
         self.closed = False
@@ -200,10 +207,12 @@ class Instance:
         entry = self.keys.get(item.key)
         if entry is None:
             if self.state.head.status.terminal and not isinstance(item.event, ExecutionRewound):
-                # Too late, and nothing is lost: the sender may go on.
-                for callback in (ack, consumed):
-                    if callback is not None:
-                        callback(None)
+                # Too late, and nothing is lost: the sender may go on, once the end is durable.
+                callbacks = [one for one in (ack, consumed) if one is not None]
+                if self.durable.status.terminal:
+                    tell(callbacks, None)
+                else:
+                    self.late += callbacks
                 return
             entry = Entry(item, durable=durable or volatile)
             self._append(entry)
@@ -231,8 +240,7 @@ class Instance:
         entry.ticket = None
         entry.durable = error is None
         acks, entry.acks = entry.acks, []
-        for ack in acks:
-            ack(error)
+        tell(acks, error)
         if error is not None:
             self.host.drop(self, error)
         else:
@@ -481,6 +489,9 @@ class Instance:
             ack(None)
         for entry in consumed:
             entry.tell(None)
+        if turn.head.status.terminal and self.late:
+            late, self.late = self.late, []
+            tell(late, None)
         if turn.activities and self.room:
             # Not the state's execution: later turns may have been applied already.  A generation
             # that ends with the turn waits for none of them: they run, and their results go nowhere.

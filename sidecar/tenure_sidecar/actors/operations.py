@@ -23,7 +23,7 @@ from tenure_sidecar.store.port import Create, Created, Delivery, Purge
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.host import Host
-    from tenure_sidecar.actors.instance import Instance
+    from tenure_sidecar.actors.instance import Ack, Instance
     from tenure_sidecar.actors.port import Clock
     from tenure_sidecar.engine.events import Event, Instant
     from tenure_sidecar.engine.head import Head
@@ -39,6 +39,21 @@ _PURGE_PAGE = 500
 def _missing(instance_id: str) -> NoSuchInstanceError:
     # SDKs match on "no such instance exists".
     return NoSuchInstanceError(f"no such instance exists: '{instance_id}'")
+
+
+def _settles(future: asyncio.Future[None]) -> Ack:
+    """What settles the future, once; its error may be nobody's."""
+
+    def ack(error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+            future.exception()
+
+    return ack
 
 
 class Operations:
@@ -172,15 +187,9 @@ class Operations:
 
     async def _send(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
         """Put an item into the inbox, through the copy in memory where the instance is ours."""
-        if self._host.holds(instance_id):
-            try:
-                await self._send_here(instance_id, item, consumed=consumed)
-            except NotOwnerError:
-                if self._store.coordination is None:
-                    raise
-            else:
-                return
-        await self._send_there(instance_id, item, consumed=consumed)
+        here = self._host.holds(instance_id)
+        if not here or not await self._send_here(instance_id, item, consumed=consumed):
+            await self._send_there(instance_id, item, consumed=consumed)
 
     async def _send_there(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
         """Through the store, whose watch tells the owner."""
@@ -202,28 +211,35 @@ class Operations:
         if consumed and delivery is not Delivery.REFUSED and self._store.coordination is not None:
             await self._store.coordination.taken(instance_id, item.key)
 
-    async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def ack(error: BaseException | None) -> None:
-            if done.done():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+    async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> bool:
+        """Through the copy in memory; False when another owner must get it, and it is certainly not
+        in the inbox."""
+        loop = asyncio.get_running_loop()
+        stored: asyncio.Future[None] = loop.create_future()
+        taken: asyncio.Future[None] = loop.create_future()
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
             if instance is None:
-                ack(error or _missing(instance_id))
-                return
-            if consumed:
-                instance.receive(item, consumed=ack)
+                _settles(stored)(error or _missing(instance_id))
+                _settles(taken)(error or _missing(instance_id))
             else:
-                instance.receive(item, ack=ack)
+                wanted = _settles(taken) if consumed else None
+                instance.receive(item, ack=_settles(stored), consumed=wanted)
 
         self._host.reach(instance_id, reached)
-        await done
+        try:
+            await (taken if consumed else stored)
+        except NotOwnerError:
+            coordination = self._store.coordination
+            if coordination is None:
+                raise
+            try:
+                await stored
+            except NotOwnerError:
+                return False
+            # The row was written before the partition went: sent again, it would be taken twice.
+            await coordination.taken(instance_id, item.key)
+        return True
 
     async def raise_event(
         self, instance_id: str, name: str, data: str | None, *, key: str | None = None

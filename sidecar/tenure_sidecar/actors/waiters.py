@@ -42,7 +42,7 @@ class Waiters:
     """All waits of this process, by instance."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, set[Waiter]] = defaultdict(set)
+        self._by_id: dict[str, dict[Waiter, None]] = defaultdict(dict)  # in order
 
     def __len__(self) -> int:
         return sum(map(len, self._by_id.values()))
@@ -55,13 +55,13 @@ class Waiters:
 
     def add(self, instance_id: str, waiter: Waiter) -> None:
         """Register before reading the head, so that no change falls between."""
-        self._by_id[instance_id].add(waiter)
+        self._by_id[instance_id][waiter] = None
 
     def remove(self, instance_id: str, waiter: Waiter) -> None:
         """The caller gave up."""
         waiters = self._by_id.get(instance_id)
         if waiters is not None:
-            waiters.discard(waiter)
+            waiters.pop(waiter, None)
             if not waiters:
                 del self._by_id[instance_id]
 
@@ -76,5 +76,5 @@ class Waiters:
 
     def gone(self, instance_id: str) -> None:
         """The instance was purged."""
-        for waiter in self._by_id.pop(instance_id, set()):
+        for waiter in self._by_id.pop(instance_id, {}):
             waiter.tell(None)

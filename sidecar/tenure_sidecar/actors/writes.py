@@ -78,12 +78,15 @@ class Writes:
                     # The copy was dropped meanwhile; the one that took its place may have been
                     # read before this row was written.
                     self._host.inflow.inform(instance.id, entry.item)
+            elif isinstance(result, Conflict):
+                self._host.doubt()
+                instance.delivered(entry, _refusal(instance, result))
             else:
                 message = f"'{instance.id}' took no more messages ({result})"
                 instance.delivered(entry, NotOwnerError(message))
 
         return self._writer.submit(
-            Deliver(instance.id, entry.item),
+            Deliver(instance.id, entry.item, fence=instance.fence),
             written,
             instance_id=instance.id,
             urgent=False,

@@ -22,7 +22,7 @@ from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
 from tenure_sidecar.etcd.faults import token_is_stale, translate, users_changed
 from tenure_sidecar.etcd.lease import KeepAlives, Lease, Term
-from tenure_sidecar.etcd.pool import Endpoint, Method, Pool
+from tenure_sidecar.etcd.pool import Dial, Endpoint, Method, Pool, dial
 from tenure_sidecar.etcd.records import (
     Compare,
     Get,
@@ -102,6 +102,7 @@ class EtcdClient:
         timeout: seconds for each call.
         connect_timeout: seconds of them to wait for a connection.
         silence: seconds after which a watch that hears nothing asks whether etcd is there.
+        dial: makes the channel to a member.
 
     Raises: BadSettingError.
     """
@@ -116,13 +117,14 @@ class EtcdClient:
         timeout: float = 5.0,
         connect_timeout: float = 2.0,
         silence: float = 20.0,
+        dial: Dial = dial,
     ) -> None:
         self._clock = clock
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._pool = Pool(endpoints, tls=tls, clock=clock)
+        self._pool = Pool(endpoints, tls=tls, clock=clock, dial=dial)
         self._tokens = Tokens(user, self._authenticate)
-        renewals = Pool(endpoints, tls=tls, clock=clock)
+        renewals = Pool(endpoints, tls=tls, clock=clock, dial=dial)
         self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock)
         self._watches = Watches(self._pool, self._tokens, clock=clock, silence=silence)
         self.users = Users(self._call)

@@ -50,19 +50,22 @@ class Method(NamedTuple):
     write: bool = False
 
 
+Dial = Callable[[str, grpc.ChannelCredentials | None], Any]  # grpc's own types are not complete
+
+
+def dial(target: str, credentials: grpc.ChannelCredentials | None) -> Any:  # noqa: ANN401
+    """A channel to ``target`` (host:port), with TLS when there are credentials."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
 class Endpoint:
     """One member's address and the channel to it."""
 
-    def __init__(
-        self, url: str, credentials: grpc.ChannelCredentials | None, wake: asyncio.Event
-    ) -> None:
+    def __init__(self, url: str, channel: Any, wake: asyncio.Event) -> None:  # noqa: ANN401
         self.url = url
-        target = url.partition("://")[2]
-        self.channel: Any = (  # grpc's own types are not complete
-            grpc.aio.insecure_channel(target, options=_OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
-        )
+        self.channel = channel
         self._calls: dict[str, Any] = {}
         self._task = asyncio.get_running_loop().create_task(self._follow(wake), name=f"etcd {url}")
 
@@ -113,11 +116,19 @@ class Pool:
         urls: ``http://host:port`` or ``https://host:port``, all of one kind.
         tls: for https.
         clock: monotonic, seconds.
+        dial: makes a member's channel.
 
     Raises: BadSettingError.
     """
 
-    def __init__(self, urls: Sequence[str], *, tls: Tls | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        tls: Tls | None,
+        clock: Callable[[], float],
+        dial: Dial = dial,
+    ) -> None:
         schemes = {url.partition("://")[0] for url in urls}
         if len(schemes) != 1 or not schemes <= {"http", "https"}:
             message = f"etcd endpoints {', '.join(urls)!r}: write http://host:port,… or https://…"
@@ -125,6 +136,7 @@ class Pool:
         self._urls = tuple(urls)
         self._tls = (tls or Tls()) if schemes == {"https"} else None
         self._clock = clock
+        self._dial = dial
         self._files = None if self._tls is None else self._tls.read()
         self._check_at = clock() + _TLS_CHECK
         self._wake = asyncio.Event()
@@ -134,7 +146,10 @@ class Pool:
 
     def _connect(self) -> list[Endpoint]:
         credentials = None if self._files is None else channel_credentials(self._files)
-        return [Endpoint(url, credentials, self._wake) for url in self._urls]
+        return [
+            Endpoint(url, self._dial(url.partition("://")[2], credentials), self._wake)
+            for url in self._urls
+        ]
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:

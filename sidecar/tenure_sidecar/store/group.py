@@ -20,8 +20,9 @@ An op can be withdrawn as long as it has not been handed to the store.
 
 An error of ``Store.write`` goes to every op of that write: it is the caller who knows whether an op
 may be repeated (``OutcomeUnknownError``: read the commit id).  The exception is an op submitted
-with ``hold=True`` when the store says that nothing changed (full, not reachable): it keeps its
-place and is written when the store takes it, with growing pauses in between.  So work that is done
+with ``hold=True`` when the store says that nothing changed (full, not reachable), or that nobody
+knows and it may be repeated (``repeatable``): it keeps its place and is written when the store takes
+it, with growing pauses in between.  So work that is done
 waits for room instead of being done again.  ``drain`` ends the waiting: held ops are tried once
 more, and then fail.
 
@@ -43,7 +44,8 @@ from tenure_common.errors import (
     StoreUnavailableError,
     TenureError,
 )
-from tenure_sidecar.store.port import Commit, Create, Deliver
+from tenure_sidecar.engine.events import TaskCompleted, TaskFailed
+from tenure_sidecar.store.port import Commit, Conflict, Create, Deliver
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.events import Event
@@ -81,7 +83,17 @@ class CallLater(Protocol):
 class Ticket:
     """One submitted op."""
 
-    __slots__ = ("_writer", "done", "hold", "instance_id", "op", "since", "state", "urgent")
+    __slots__ = (
+        "_writer",
+        "done",
+        "doubtful",
+        "hold",
+        "instance_id",
+        "op",
+        "since",
+        "state",
+        "urgent",
+    )
 
     def __init__(  # noqa: PLR0913 - made in one place
         self,
@@ -101,10 +113,11 @@ class Ticket:
         self.hold = hold
         self.since = 0.0
         self.state = _QUEUED
+        self.doubtful = False  # it was sent, and may have happened
 
     def cancel(self) -> bool:
-        """Withdraw the op: True when it was not handed to the store yet (``done`` is not called),
-        False when it is too late."""
+        """Withdraw the op: True when it has certainly not happened (``done`` is not called), False
+        when it is too late."""
         return self._writer.withdraw(self)
 
 
@@ -202,7 +215,7 @@ class GroupWriter:
 
     def withdraw(self, ticket: Ticket) -> bool:
         """See ``Ticket.cancel``."""
-        if ticket.state != _QUEUED:
+        if ticket.state != _QUEUED or ticket.doubtful:
             return False
         ticket.state = _OVER
         self.withdrawn += 1
@@ -321,12 +334,13 @@ class GroupWriter:
 
     async def _write(self, batch: list[Ticket]) -> None:
         outcomes: Sequence[Result | BaseException]
+        held: set[str] = set()
         try:
             outcomes = await self._store.write([ticket.op for ticket in batch])
             self._refusals = 0
         except (StoreFullError, StoreUnavailableError, OutcomeUnknownError) as error:
             self.failed += 1
-            batch = self._hold(batch, error)
+            batch, held = self._hold(batch, error)
             outcomes = [error] * len(batch)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - goes to each op
             self.failed += 1
@@ -337,38 +351,61 @@ class GroupWriter:
         for ticket in batch:
             ticket.state = _OVER
         for instance_id in dict.fromkeys(ticket.instance_id for ticket in batch):
-            self._promote(instance_id)
+            if instance_id not in held:  # else one of its ops is in the line again
+                self._promote(instance_id)
         self._arm()
         for ticket, outcome in zip(batch, outcomes, strict=True):
             try:
-                ticket.done(outcome)
+                ticket.done(_settled(ticket, outcome))
             except Exception:  # noqa: BLE001 - a bug of the caller's
                 # The op is written all the same, and the others must hear of theirs.
                 _log.exception("callback of a store write failed", instance=ticket.instance_id)
         self._leave(len(batch))
 
-    def _hold(self, batch: list[Ticket], error: TenureError) -> list[Ticket]:
-        """Put the ops that can wait back to where they were; returns the others."""
+    def _hold(self, batch: list[Ticket], error: TenureError) -> tuple[list[Ticket], set[str]]:
+        """Put the ops that can wait back to where they were; the others, and the instances of
+        those that wait."""
         if self._draining:
-            return batch
+            return batch, set()
         self._refusals += 1
         pause = min(_PAUSE_MIN * 2.0 ** min(self._refusals - 1, 10), _PAUSE_MAX)
         self._pause_until = self._now() + pause
         if self._refusals == 1:
             _log.warning("the store takes no writes, holding them", error=str(error))
-        # A delivery may be repeated even when nobody knows whether it happened: its key makes it
-        # the same row, and nothing of its instance is written in between.
         unknown = isinstance(error, OutcomeUnknownError)
-        held = [t for t in batch if t.hold and (not unknown or isinstance(t.op, Deliver))]
+        held = [t for t in batch if t.hold and (not unknown or repeatable(t.op))]
         first = {ticket.instance_id: ticket for ticket in reversed(held)}
         for ticket in reversed(held):
             ticket.state = _QUEUED
+            ticket.doubtful |= unknown
             if first[ticket.instance_id] is ticket:
                 self._ready.appendleft(ticket)
                 self._urgent += ticket.urgent
             else:
                 self._behind[ticket.instance_id].appendleft(ticket)
-        return [ticket for ticket in batch if ticket.state != _QUEUED]
+        return [ticket for ticket in batch if ticket.state != _QUEUED], set(first)
+
+
+def repeatable(op: Op) -> bool:
+    """Whether the op may be written again when nobody knows whether it was.
+
+    A delivery is then the same row, unless the row was taken meanwhile.  By whoever holds the fence
+    it was not: nothing of its instance is written in between.  A result that comes twice finds that
+    nothing waits for it any more.
+    """
+    if not isinstance(op, Deliver):
+        return False
+    return op.fence is not None or isinstance(op.item.event, TaskCompleted | TaskFailed)
+
+
+def _settled(ticket: Ticket, outcome: Result | BaseException) -> Result | BaseException:
+    """What may be said of an op: one that was refused now may have happened the time before."""
+    if ticket.doubtful and isinstance(outcome, Conflict):
+        message = (
+            f"a message to '{ticket.instance_id}' may be in the store, and its owner is another"
+        )
+        return OutcomeUnknownError(message)
+    return outcome
 
 
 def rough_size(op: Op) -> int:

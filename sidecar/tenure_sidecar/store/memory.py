@@ -234,6 +234,8 @@ class MemoryStore:
                 created = self.database.insert(op.creation, op.input)
                 return created, (Message(head.instance_id, op.creation.item),)
             case Deliver():
+                if op.fence is not None and not self._valid(op.fence, op.target):
+                    return Conflict(fenced=True), ()
                 message = Message(op.target, op.item)
                 result = self.database.send(message)
                 return result, (message,) if result is Delivery.DELIVERED else ()
@@ -250,12 +252,15 @@ class MemoryStore:
             case Commit():
                 return self._commit(op)
 
+    def _valid(self, fence: Fence, instance_id: str) -> bool:
+        partition = partition_of(instance_id, self.partitions)
+        token = self.database.roster.owner(partition)
+        return bool(token) and fence == Fence(partition, token)
+
     def _commit(self, op: Commit) -> tuple[Result, Iterable[Message]]:
         turn = op.turn
         instance_id = turn.head.instance_id
-        partition = partition_of(instance_id, self.partitions)
-        token = self.database.roster.owner(partition)
-        if not token or op.fence != Fence(partition, token):
+        if not self._valid(op.fence, instance_id):
             return Conflict(fenced=True), ()
         record = self.database.records.get(instance_id)
         if record is None or record.version != op.version:

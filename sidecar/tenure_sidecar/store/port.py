@@ -59,10 +59,16 @@ class Create(msgspec.Struct, frozen=True):
 
 class Deliver(msgspec.Struct, frozen=True):
     """Append one item to an instance's inbox.  Result: a ``Delivery``.  A key that is already in
-    the inbox is a duplicate: nothing changes."""
+    the inbox is a duplicate: nothing changes.
+
+    With a ``fence`` it happens only while the target's partition is owned so; else the result is
+    ``Conflict``.  Only then may it be repeated when its outcome is unknown: the item of one without
+    a fence may have been put, and taken by another owner, and would be put again.
+    """
 
     target: str
     item: InboxItem
+    fence: Fence | None = None
 
 
 class Commit(msgspec.Struct, frozen=True):

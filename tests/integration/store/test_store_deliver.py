@@ -10,7 +10,8 @@ import pytest
 from integration.store.samples import ENDED, Hub, an_item, events
 from tenure_sidecar.engine.events import EventRaised, ExecutionRewound, Status
 from tenure_sidecar.engine.turn import InboxItem
-from tenure_sidecar.store.port import Committed, Conflict, Deliver, Delivery
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.store.port import Committed, Conflict, Deliver, Delivery, Fence
 
 
 async def test_items_are_kept_in_commit_order(hub: Hub) -> None:
@@ -48,6 +49,22 @@ async def test_a_key_that_was_consumed_may_come_again(hub: Hub) -> None:
     await hub.commit("a", consumed=("k",))
     assert await hub.deliver("a", "k") is Delivery.DELIVERED
     assert await hub.inbox("a") == ["k"]
+
+
+async def test_a_delivery_with_a_fence_needs_the_fence(hub: Hub) -> None:
+    await hub.running("a")
+    partition = partition_of("a", hub.store.partitions)
+    (fence,) = await hub.store.own([partition], "me")
+    item = InboxItem("k", EventRaised(7, "n"))
+    assert await hub.write(Deliver("a", item, fence)) == [Delivery.DELIVERED]
+    assert await hub.write(Deliver("a", item, fence)) == [Delivery.DUPLICATE]
+    (later,) = await hub.store.own([partition], "another")
+    other = InboxItem("l", EventRaised(7, "n"))
+    elsewhere = Fence((partition + 1) % hub.store.partitions, later.token)
+    for wrong in (fence, elsewhere):
+        assert await hub.write(Deliver("a", other, wrong)) == [Conflict(fenced=True)]
+    assert await hub.inbox("a") == ["k"]
+    assert await hub.write(Deliver("a", other, later)) == [Delivery.DELIVERED]
 
 
 async def test_keys_of_two_instances_are_apart(hub: Hub) -> None:

@@ -21,7 +21,17 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.store.group import GroupWriter, Ticket
 from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
-from tenure_sidecar.store.port import Create, Created, Deliver, Delivery, Op, Result
+from tenure_sidecar.store.partition import partition_of
+from tenure_sidecar.store.port import (
+    Conflict,
+    Create,
+    Created,
+    Deliver,
+    Delivery,
+    Fence,
+    Op,
+    Result,
+)
 
 WRITE = 0.010  # seconds that a write takes
 FULL = StoreFullError("no room")
@@ -92,9 +102,15 @@ class Rig:
         return self.writer.submit(op, self.heard(instance_id), instance_id=instance_id, hold=hold)
 
     def deliver(
-        self, instance_id: str, key: str, *, urgent: bool = True, hold: bool = False
+        self,
+        instance_id: str,
+        key: str,
+        *,
+        urgent: bool = True,
+        hold: bool = False,
+        fence: Fence | None = None,
     ) -> Ticket:
-        op = Deliver(instance_id, an_item(key))
+        op = Deliver(instance_id, an_item(key), fence=fence)
         return self.writer.submit(
             op, self.heard(name(op)), instance_id=instance_id, urgent=urgent, hold=hold
         )
@@ -333,21 +349,63 @@ async def test_held_ops_wait_for_room_in_their_order(fault: BaseException) -> No
 
 
 @in_virtual_time
-async def test_of_unknown_outcomes_only_deliveries_are_repeated() -> None:
-    """A delivery's key makes it the same row; a turn that is written twice may be another one."""
+async def test_of_unknown_outcomes_only_deliveries_by_the_owner_are_repeated() -> None:
+    """A delivery's key makes it the same row, if nobody else can have taken it meanwhile."""
     rig = Rig()
     rig.create("a")
     await passes(1)
+    (fence,) = await rig.store.own([partition_of("a", 8)], "me")
     rig.store.after = True
     rig.store.faults = [OutcomeUnknownError("cut off")]
-    rig.deliver("a", "1", hold=True)
+    rig.deliver("a", "1", hold=True, fence=fence)
     rig.create("b", hold=True)
+    rig.create("c")
+    rig.deliver("c", "1", hold=True)
     await passes(5)
-    assert rig.errors == {"b": "OutcomeUnknownError"}
+    rig.store.faults = [OutcomeUnknownError("cut off")]
+    rig.deliver("c", "2", hold=True)
+    await passes(5)
+    assert rig.errors == dict.fromkeys(("b", "c", "c.2"), "OutcomeUnknownError")
     assert rig.done["a.1"] is Delivery.DUPLICATE
     loaded = await rig.store.load("a")
     assert loaded is not None
     assert [item.key for item in loaded.inbox] == ["start", "1"]
+
+
+@in_virtual_time
+async def test_one_that_is_held_and_one_that_fails_leave_their_instance_in_order() -> None:
+    rig = Rig()
+    rig.create("a")
+    await passes(1)
+    rig.store.faults = [FULL]
+    rig.deliver("a", "1", hold=True)
+    rig.deliver("a", "2")
+    rig.deliver("a", "3", hold=True)
+    await passes(WRITE * 2)
+    rig.deliver("a", "4")
+    await passes(5)
+    assert rig.errors == {"a.2": "StoreFullError"}
+    assert rig.batches[-1] == ["a.1", "a.3", "a.4"]
+    assert {rig.done[f"a.{n}"] for n in (1, 3, 4)} == {Delivery.DELIVERED}
+    assert rig.writer.depth == 0
+
+
+@in_virtual_time
+async def test_a_delivery_that_may_have_happened_is_not_said_to_be_refused() -> None:
+    rig = Rig()
+    rig.create("a")
+    await passes(1)
+    (fence,) = await rig.store.own([partition_of("a", 8)], "me")
+    rig.store.after = True
+    rig.store.faults = [OutcomeUnknownError("cut off")]
+    ticket = rig.deliver("a", "1", hold=True, fence=fence)
+    await passes(WRITE * 2)
+    assert not ticket.cancel()
+    await rig.store.own([fence.partition], "another")
+    rig.deliver("a", "2", hold=True, fence=fence)
+    await passes(5)
+    assert rig.errors == {"a.1": "OutcomeUnknownError"}
+    assert rig.done["a.2"] == Conflict(fenced=True)
 
 
 # --- the end --------------------------------------------------------------------------------------

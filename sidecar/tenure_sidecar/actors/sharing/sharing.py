@@ -105,6 +105,7 @@ class Sharing:
         self._members: dict[str, Held] = {}
         self._revision = 0  # ``_owners`` are as of this one
         self._read = 0  # the roster was read at this one
+        self._heard = 0  # news of this one was heard
         self._stale = True  # the roster must be read
         self._changed = asyncio.Event()
         self._peers = peers
@@ -257,6 +258,8 @@ class Sharing:
         """Read everything.  Raises: StoreError."""
         self._stale = False
         roster = await self._coordination.roster()
+        while roster.revision < self._heard:  # news overtook the answer, and must not be undone
+            roster = await self._coordination.roster()
         self._read = self._revision = roster.revision
         self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
         self._members = dict(roster.members)
@@ -271,6 +274,7 @@ class Sharing:
             self._changed.set()
 
     def _apply(self, news: News) -> None:
+        self._heard = max(self._heard, news.revision)
         for partition, held in news.owners.items():
             if held is None:
                 self._owners.pop(partition, None)

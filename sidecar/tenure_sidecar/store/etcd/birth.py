@@ -48,16 +48,16 @@ def delayed(timers: tuple[Place, ...]) -> bool:
     return any(kind == START for _, _, kind in timers)
 
 
-def listed(keys: Keys, head: Head) -> set[bytes]:
+def listed(keys: Keys, head: Head) -> list[bytes]:
     """Keys without a value that say something of the head, for listings and new owners."""
     instance_id = head.instance_id
-    found = {keys.created(head.created_at, instance_id)}
+    found = [keys.created(head.created_at, instance_id)]
     if head.completed_at:
-        found.add(keys.completed(head.completed_at, instance_id))
+        found.append(keys.completed(head.completed_at, instance_id))
     if head.parent is not None:
-        found.add(keys.child(head.parent.instance_id, instance_id))
+        found.append(keys.child(head.parent.instance_id, instance_id))
     if head.active:
-        found.add(keys.active(instance_id))
+        found.append(keys.active(instance_id))
     return found
 
 

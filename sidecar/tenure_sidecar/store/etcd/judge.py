@@ -32,7 +32,7 @@ from tenure_sidecar.store.port import (
 if TYPE_CHECKING:
     from tenure_sidecar.store.etcd.cells import Cell
     from tenure_sidecar.store.etcd.plan import Site
-    from tenure_sidecar.store.port import Op, Result
+    from tenure_sidecar.store.port import Fence, Op, Result
 
 OP_BYTES = 900 << 10  # of one request; etcd takes 1.5 MiB
 GUARDS_MAX = 60  # comparisons of one op; etcd takes 128 along any path
@@ -102,6 +102,8 @@ class Judge:
             order: of the op among those of the same transaction.
         """
         if isinstance(op, Deliver):
+            if op.fence is not None and op.fence.partition != self._site.keys.partition(op.target):
+                return Conflict(fenced=True)
             return self._fit(lambda draft: self._deliver(draft, op), order)
         if isinstance(op, Create):
             return self._create(op, known, order)
@@ -121,12 +123,29 @@ class Judge:
     # --- ops of anybody ---------------------------------------------------------------------------
 
     def _deliver(self, draft: Draft, op: Deliver) -> Plan:
+        fence = op.fence
+        if fence is not None:
+            draft.compare.append(unchanged(draft.keys.owner(fence.partition), fence.token))
         part = draft.send(op.target, op.item)
 
-        def outcome(answer: Answer) -> Delivery | None:
-            return delivery(answer.parts[part]) if answer.held else None
+        def outcome(answer: Answer) -> Delivery | Conflict | None:
+            if answer.held:
+                return delivery(answer.parts[part])
+            return None if fence is None else self._refused(fence, answer)
 
-        return draft.plan(outcome)
+        if fence is None:
+            return draft.plan(outcome)
+        return draft.plan(outcome, otherwise=(self._look(fence),))
+
+    def _look(self, fence: Fence) -> Get:
+        """What tells, when a comparison did not hold, whether it was the fence's."""
+        return Get(self._site.keys.owner(fence.partition), keys_only=True)
+
+    def _refused(self, fence: Fence, answer: Answer) -> Conflict | None:
+        found = range_of(answer.parts[0])
+        if not found.kvs or found.kvs[0].mod_revision != fence.token:
+            return Conflict(fenced=True)
+        return None
 
     def _create(self, op: Create, known: Known, order: int) -> Plan | Result:
         instance_id = instance_of(op)
@@ -222,14 +241,9 @@ class Judge:
                 became = tuple([fate(answer) for fate in fates])
                 made = tuple([born_at(one, answer.revision) for one in creations])
                 return Committed(op.version + 1, made, became)
-            fence = range_of(answer.parts[0])
-            if not fence.kvs or fence.kvs[0].mod_revision != op.fence.token:
-                return Conflict(fenced=True)
+            if (refused := self._refused(op.fence, answer)) is not None:
+                return refused
             self._site.cells.forget(instance_id)
             return None
 
-        return draft.plan(
-            outcome,
-            otherwise=(Get(owner, keys_only=True),),
-            outbox=not send,
-        )
+        return draft.plan(outcome, otherwise=(self._look(op.fence),), outbox=not send)

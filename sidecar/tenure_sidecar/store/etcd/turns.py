@@ -245,7 +245,9 @@ def _inbox(draft: Draft, turn: Turn, low: int) -> set[str]:
 def _indexes(draft: Draft, cell: Cell, head: Head) -> None:
     """What listings and a new owner look at."""
     before, after = listed(draft.keys, cell.head), listed(draft.keys, head)
-    for key in before - after:
-        draft.effects.delete(key)
-    for key in after - before:
-        draft.effects.put(key, b"")
+    for key in before:
+        if key not in after:
+            draft.effects.delete(key)
+    for key in after:
+        if key not in before:
+            draft.effects.put(key, b"")

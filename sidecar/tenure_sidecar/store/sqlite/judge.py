@@ -33,7 +33,7 @@ from tenure_sidecar.store.sqlite.seal import seal
 if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.turn import Creation, InboxItem, Message, Timer, Turn
-    from tenure_sidecar.store.port import Op, Purge, Result
+    from tenure_sidecar.store.port import Fence, Op, Purge, Result
 
 # An instance's version is its life, then the number of its commits.  So a copy of an earlier life
 # never has the version of a later one.
@@ -99,6 +99,8 @@ class Judge:
         if isinstance(op, Commit):
             return self._commit(op)
         if isinstance(op, Deliver):
+            if op.fence is not None and not self._valid(op.fence, op.target):
+                return Conflict(fenced=True)
             return self._put(op.target, op.item)
         if isinstance(op, Create):
             there = self.cells.get(op.creation.head.instance_id)
@@ -106,6 +108,12 @@ class Judge:
                 return Exists(self._head(there))
             return self._insert(op.creation, op.input)
         return self._purge(op)
+
+    def _valid(self, fence: Fence, instance_id: str) -> bool:
+        return (
+            partition_of(instance_id, self._partitions) == fence.partition
+            and self._tokens.get(fence.partition) == fence.token
+        )
 
     def _head(self, cell: Cell) -> Head:
         return cell.head or self._read_head(cell)
@@ -183,12 +191,9 @@ class Judge:
     # --- turns ------------------------------------------------------------------------------------
 
     def _commit(self, op: Commit) -> Committed | Conflict:
-        turn, fence = op.turn, op.fence
+        turn = op.turn
         instance_id = turn.head.instance_id
-        if (
-            partition_of(instance_id, self._partitions) != fence.partition
-            or self._tokens.get(fence.partition) != fence.token
-        ):
+        if not self._valid(op.fence, instance_id):
             return Conflict(fenced=True)
         cell = self.cells.get(instance_id)
         if cell is None or version_of(cell.life, cell.version) != op.version:
