@@ -1,8 +1,9 @@
 """Every command in the documentation works, and prints what the page says.
 
-Pages are run as programs (``support/pages.py``), each in a folder of its own, with the Dapr SDK in
-front of the path and free ports in place of the default ones.  In scope: README, CONTRIBUTING and
-all of docs/.  Out of scope: pages that need a cluster (tests/kubernetes/test_operator_pages).
+Pages are run as programs (``support/pages.py``), each in a folder of its own, with the SDK that they
+import in front of the path and free ports in place of the default ones.  In scope: README,
+CONTRIBUTING and all of docs/.  Out of scope: pages that need a cluster
+(tests/kubernetes/test_operator_pages).
 Targets of make are looked up, not run: this suite is one of them.
 """
 
@@ -34,9 +35,10 @@ DEFAULT_PORTS = ("50001", "4001", "3500")
 SET_UP = re.compile(r"\. \.venv/bin/activate$|pip install |git clone |cd tenure$|python -m venv ")
 
 
-def python_with_sdk() -> Path:
-    """The folder with the interpreter that has the Dapr SDK."""
-    sdk = next(one for one in SDKS if one.package == "dapr[workflow]")
+def python_with_sdk(text: str) -> Path:
+    """The folder with the interpreter that has the SDK which a page's files import."""
+    package = "durabletask" if "from durabletask import" in text else "dapr[workflow]"
+    sdk = next(one for one in SDKS if one.package == package)
     return Path(environment(sdk).command[0]).parent
 
 
@@ -45,11 +47,12 @@ def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
     """A shell in which the page's files lie."""
     text: str = request.getfixturevalue("page").read_text(encoding="utf-8")
     saved = list(files(text))
+    ports: tuple[str, ...] = request.getfixturevalue("ports")
     for name, content in saved:
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    first = [python_with_sdk()] if saved else []
+        (tmp_path / name).write_text(on_ports(content, ports), encoding="utf-8")
+    first = [python_with_sdk(text)] if saved else []
     path = [str(folder) for folder in (*first, Path(sys.executable).parent)]
-    grpc, taskhub, http = request.getfixturevalue("ports")
+    grpc, taskhub, http = ports
     env = {
         "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
         "HOME": str(tmp_path),

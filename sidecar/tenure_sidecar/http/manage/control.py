@@ -14,7 +14,7 @@ from tenure_common.errors import EndedError
 from tenure_sidecar.http.manage.api import Answer
 from tenure_sidecar.http.manage.reading import look, missing
 from tenure_sidecar.http.manage.requests import statuses
-from tenure_sidecar.http.manage.starting import derived, ensure, request_key, text
+from tenure_sidecar.http.manage.starting import derived, ensure, request_key, text, wish
 from tenure_sidecar.http.manage.views import Purged, Started, instance
 
 if TYPE_CHECKING:
@@ -40,14 +40,17 @@ async def raise_event(call: Call[EventBody, NoQuery]) -> Answer:
     Raises: NoSuchInstanceError, EndedError, InstanceExistsError, BadRequestError.
     """
     api, start = call.api, call.body.start
+    # Refused when it is wrong, also when there is an instance and it is not needed.
+    wanted = None if start is None else wish(api, call.id, start)
     created = False
     given = request_key(None, call.key)
     key = None if given is None else f"event-{derived(call.name, given)}"
     head = await api.operations.head(call.id)
     if head is not None and key is not None and await _repeated(api, head, key):
         return Answer(Started(created=False, instance=instance(head, app=api.app_id)), 202)
-    if start is not None and (head is None or head.status in statuses(start.replace)):
-        head, created = await ensure(api, call.id, start)
+    replaced = statuses(() if start is None else start.replace)
+    if wanted is not None and start is not None and (head is None or head.status in replaced):
+        head, created = await ensure(api, wanted, start)
     head = _live(call.id, head, "takes no more events")
     await api.operations.raise_event(call.id, call.name, text(call.body.data), key=key)
     return Answer(Started(created=created, instance=instance(head, app=api.app_id)), 202)

@@ -15,6 +15,8 @@ from tenure_sidecar.store.port import Order, Query
 if TYPE_CHECKING:
     from tenure_sidecar.http.manage.queries import Filter
 
+_LAST = 2**63 - 1  # nanoseconds; the last moment that a store can keep, in the year 2262
+
 
 def tags(texts: tuple[str, ...]) -> dict[str, str]:
     """``("a=1", "b=2")`` as a mapping.
@@ -51,10 +53,11 @@ def query(wanted: Filter, *, now: int, order: Order = Order.ID) -> Query:
 
 
 def _moment(text: str | None, now: int, field: str) -> int | None:
+    """A bound; one that lies before or behind all that a store can keep means the same at its edge."""
     if text is None:
         return None
     try:
-        return parse_moment(text, now=now)
+        return min(max(parse_moment(text, now=now), 0), _LAST)
     except BadRequestError as error:
         message = f"{field}: {error.message}"
         raise BadRequestError(message, {"field": field}) from error

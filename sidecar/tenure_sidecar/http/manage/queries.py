@@ -10,12 +10,20 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tenure_sidecar.http.manage.requests import Request, StatusName
+from tenure_sidecar.http.manage.requests import DURATION, Request, StatusName
 from tenure_sidecar.store.port import Order
 
-Time = Annotated[str, msgspec.Meta(description="RFC 3339, or a duration such as 7d: that long ago")]
+Time = Annotated[
+    str,
+    msgspec.Meta(
+        description="RFC 3339, or a duration such as 7d: that long ago",
+        extra_json_schema={"anyOf": [{"format": "date-time"}, {"pattern": f"^{DURATION}$"}]},
+    ),
+]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=300, description="seconds")]
-Tag = Annotated[str, msgspec.Meta(description="key=value")]
+Tag = Annotated[
+    str, msgspec.Meta(description="key=value", extra_json_schema={"pattern": "^[^=]+="})
+]
 
 
 class Filter(Request, frozen=True, kw_only=True):

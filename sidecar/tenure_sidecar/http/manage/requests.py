@@ -7,7 +7,7 @@ everything.  Bodies are JSON objects; an absent body is an empty object.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -29,10 +29,21 @@ Tags = dict[
     Annotated[str, msgspec.Meta(min_length=1, max_length=256)],
     Annotated[str, msgspec.Meta(max_length=4096)],
 ]
+# Patterns and formats are for readers of the OpenAPI document; ``times.py`` decides, with messages
+# that say more than "does not match".
+DURATION: Final = r"([0-9]+(\.[0-9]{1,9})?(ns|us|µs|ms|s|m|h|d|w))+"
 Retention = Annotated[
     str,
     msgspec.Meta(
-        max_length=64, description="how long it is kept after its end: 7d, 0s, or forever"
+        max_length=64,
+        description="how long it is kept after its end: 7d, 0s, or forever",
+        extra_json_schema={"pattern": f"^(forever|{DURATION})$"},
+    ),
+]
+StartAt = Annotated[
+    str,
+    msgspec.Meta(
+        description="RFC 3339; not before then", extra_json_schema={"format": "date-time"}
     ),
 ]
 # Any JSON value, as it was written; absent is not null.
@@ -57,7 +68,7 @@ class StartBody(Request, frozen=True, kw_only=True):
     instance_id: Annotated[str, msgspec.Meta(max_length=512)] = ""
     input: Json = msgspec.UNSET
     version: Annotated[str, msgspec.Meta(max_length=512)] | None = None
-    start_at: str | None = None
+    start_at: StartAt | None = None
     tags: Tags = {}
     retention: Retention | None = None
     request_key: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
@@ -73,7 +84,7 @@ class PutBody(Request, frozen=True, kw_only=True):
     workflow: Name
     input: Json = msgspec.UNSET
     version: Annotated[str, msgspec.Meta(max_length=512)] | None = None
-    start_at: str | None = None
+    start_at: StartAt | None = None
     tags: Tags = {}
     retention: Retention | None = None
     replace: tuple[FinishedName, ...] = ()

@@ -71,16 +71,22 @@ async def start(call: Call[StartBody, NoQuery]) -> Answer:
 
 async def put(call: Call[PutBody, NoQuery]) -> Answer:
     """Make sure that there is an instance.  Raises: BadRequestError, InstanceExistsError."""
-    head, created = await ensure(call.api, call.id, call.body)
+    wanted = wish(call.api, call.id, call.body)
+    head, created = await ensure(call.api, wanted, call.body)
     return _answer(call.api, head, created=created)
 
 
-async def ensure(api: Api, instance_id: str, body: PutBody) -> tuple[Head, bool]:
+def wish(api: Api, instance_id: str, body: PutBody) -> Creation:
+    """What ``body`` would create.  Raises: BadRequestError."""
+    return creation(api, body, instance_id=instance_id, tags=_own(body.tags))
+
+
+async def ensure(api: Api, wanted: Creation, body: PutBody) -> tuple[Head, bool]:
     """The instance with that id, started if there was none; and whether it was.
 
-    Raises: BadRequestError, InstanceExistsError when the id belongs to another workflow.
+    Raises: InstanceExistsError when the id belongs to another workflow.
     """
-    wanted = creation(api, body, instance_id=instance_id, tags=_own(body.tags))
+    instance_id = wanted.head.instance_id
     try:
         return await api.operations.start(wanted, replace=statuses(body.replace)), True
     except InstanceExistsError:

@@ -51,6 +51,15 @@ async def test_an_event_for_one_that_is_there_starts_nothing(engine: Served) -> 
     assert (await engine.store.stats())["instances"] == 1
 
 
+async def test_a_wrong_start_is_refused_though_it_is_not_needed(engine: Served) -> None:
+    await engine.start("ask", "a")
+    body = {"data": 1, "start": {"workflow": "ask", "retention": "soon"}}
+    answer = await engine.post("/instances/a/events/answer", body)
+    assert (answer.status, answer.code) == (400, "TN0004")
+    assert answer.body["details"] == {"field": "retention"}
+    assert (await engine.get("/instances/a/history")).body["length"] == 0
+
+
 async def test_an_event_for_an_ended_one(engine: Served) -> None:
     await engine.start("ask", "a")
     await engine.post("/instances/a/terminate")
