@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from integration.store.samples import Hub, a_creation, a_turn, parent_of
+from tenure_common.clock import wall_ns
 from tenure_common.errors import BadCursorError
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.head import Head
@@ -175,6 +176,34 @@ async def test_pages_are_stable_while_instances_come_and_go(hub: Hub, order: Ord
             await hub.purge(page.heads[-1].instance_id)  # the one that the cursor stands on
     assert [one for one in found if one in stay] == sorted(stay, reverse=order is Order.NEWEST)
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("limit", [7, 150])
+async def test_the_newest_first_of_bursts_and_of_long_pauses(hub: Hub, limit: int) -> None:
+    now, second = wall_ns(), 1_000_000_000
+    times = [now - n for n in range(120)]  # a burst, of as many nanoseconds
+    times += [now - n * second for n in range(1, 40)]
+    times += [now - n * 86_400 * second for n in range(1, 400, 7)]
+    times += [0, 1, now + 3_600 * second]  # also of clocks that are wrong
+    for n, at in enumerate(times):
+        await hub.create(f"i{n:03}", created_at=at)
+    expected = [name for _, name in sorted([(at, f"i{n:03}") for n, at in enumerate(times)])][::-1]
+    bounds: list[dict[str, Any]] = [
+        {},
+        {"created_from": now - 50 * 86_400 * second, "created_to": now - second},
+    ]
+    for bound in bounds:
+        found: list[str] = []
+        cursor = None
+        while True:
+            query = Query(order=Order.NEWEST, **bound)
+            page = await hub.store.heads(query, limit=limit, cursor=cursor)
+            found += [head.instance_id for head in page.heads]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        low, high = bound.get("created_from", -1), bound.get("created_to", 1 << 63)
+        assert found == [one for one in expected if low <= times[int(one[1:])] < high]
 
 
 async def test_a_listing_follows_every_change(hub: Hub) -> None:

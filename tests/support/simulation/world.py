@@ -185,6 +185,7 @@ class Pod:
             partitions=PARTITIONS,
             client=client,
             clock=world.loop.time,
+            wall=process.wall_ns,
             nonce=lambda: self._random.getrandbits(64),
         )
         engine = AppEngine(

@@ -3,11 +3,14 @@
 A page is one snapshot, found by walking the keys of the wanted order from where the cursor stands;
 conditions that no key answers are checked head by head along the walk.  So a page costs what lies
 between its first and its last head.
+
+etcd reads all keys of a range before it gives the last ones, so the newest are looked for backward in
+*windows* of time, each as wide as it takes to hold about a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.etcd import Get, prefix_end
@@ -18,22 +21,27 @@ from tenure_sidecar.store.port import Document, Order, Page, Query
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
-    from tenure_sidecar.etcd import EtcdClient
+    from tenure_sidecar.etcd import EtcdClient, Range
     from tenure_sidecar.store.etcd.keys import Keys
     from tenure_sidecar.store.etcd.reading import Reader
     from tenure_sidecar.store.listing import Cursor
 
 _STEP = 100  # keys at a time: as many heads fit into one transaction of reads
 _LAST = (1 << 64) - 1
+_WINDOW = 1_000_000_000  # nanoseconds of the first window
+_FACTOR = 8  # by which a window is wider or narrower than the one before, at most
 
 
 class Lister:
-    """Answers listings of one app."""
+    """Answers listings of one app; ``wall`` is the wall clock, nanoseconds since the Unix epoch."""
 
-    def __init__(self, client: EtcdClient, keys: Keys, reader: Reader) -> None:
+    def __init__(
+        self, client: EtcdClient, keys: Keys, reader: Reader, *, wall: Callable[[], int]
+    ) -> None:
         self._client = client
         self._keys = keys
         self._reader = reader
+        self._wall = wall
 
     async def heads(self, query: Query, *, limit: int, cursor: str | None) -> Page:
         """See ``Store.heads``."""
@@ -117,26 +125,45 @@ class Lister:
         if after is not None:
             here = name(_bounded(after.value), after.instance_id)
             first, end = (first, min(end, here)) if backward else (max(first, here + b"\0"), end)
-        revision = 0
-        while first < end:
-            found = await self._client.range(
-                Get(
-                    first,
-                    end,
-                    limit=_STEP,
-                    revision=revision,
-                    keys_only=True,
-                    descending=backward,
-                )
-            )
-            revision = revision or found.revision
+        pages = self._backward(first, end) if backward else self._forward(first, end)
+        async for found, revision in pages:
             ids = [keys.indexed(kv.key)[1] for kv in found.kvs]
             for head in await self._heads(ids, revision):
                 yield head
+
+    async def _forward(self, first: bytes, end: bytes) -> AsyncIterator[tuple[Range, int]]:
+        """Keys of a time index and the revision of all of them, the oldest first."""
+        revision = 0
+        while first < end:
+            get = Get(first, end, limit=_STEP, revision=revision, keys_only=True)
+            found = await self._client.range(get)
+            revision = revision or found.revision
+            yield found, revision
             if not found.more:
                 return
-            last = found.kvs[-1].key
-            first, end = (first, last) if backward else (last + b"\0", end)
+            first = found.kvs[-1].key + b"\0"
+
+    async def _backward(self, first: bytes, end: bytes) -> AsyncIterator[tuple[Range, int]]:
+        """The same, the newest first; of keys by creation."""
+        keys, revision, width = self._keys, 0, _WINDOW
+        # Nearly all are older than now, and the first window has the others as well.
+        top = self._wall()
+        if end != keys.created_all.end:
+            top = min(top, keys.indexed(end)[0])
+        while first < end:
+            low = max(first, keys.created(top - width, "")) if top > width else first
+            get = Get(low, end, limit=_STEP, revision=revision, keys_only=True, descending=True)
+            found = await self._client.range(get)
+            revision = revision or found.revision
+            if found.kvs:
+                yield found, revision
+            if found.more:
+                end = found.kvs[-1].key
+                top = keys.indexed(end)[0]
+            else:
+                end, top = low, top - width
+            wanted = width * 2 * _STEP // max(found.count, 1)
+            width = min(max(wanted, width // _FACTOR, 1), width * _FACTOR)
 
     async def _family(self, query: Query, parent: str, after: Cursor | None) -> AsyncIterator[Head]:
         """The children of one parent are few enough to be sorted here."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import structlog
 
-from tenure_common.clock import monotonic
+from tenure_common.clock import monotonic, wall_ns
 from tenure_common.errors import (
     BadSettingError,
     ConfigConflictError,
@@ -68,6 +68,7 @@ class EtcdStore:
             created with.
         client: connections to the cluster that several stores share; one of its own unless given.
         clock: monotonic, seconds.
+        wall: the wall clock, nanoseconds since the Unix epoch.
         nonce: 64 random bits.
     """
 
@@ -84,6 +85,7 @@ class EtcdStore:
         partitions: int | None = None,
         client: EtcdClient | None = None,
         clock: Callable[[], float] = monotonic,
+        wall: Callable[[], int] = wall_ns,
         nonce: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
         if partitions is not None and not 1 <= partitions <= MAX_PARTITIONS:
@@ -96,6 +98,7 @@ class EtcdStore:
         self._address = address
         self._keys = Keys(namespace, app, prefix=address.prefix)
         self._clock = clock
+        self._wall = wall
         self._nonce = nonce
         self._shared = client
         self._lease: Lease | None = None  # of what ``own`` took
@@ -117,7 +120,7 @@ class EtcdStore:
         self._reader = Reader(self.client, keys, cells)
         self.barrier = Barrier(self.client, keys, self.handle)
         self._writer = Writer(self.client, site, self._reader, self.barrier, clock=self._clock)
-        self._lister = Lister(self.client, keys, self._reader)
+        self._lister = Lister(self.client, keys, self._reader, wall=self._wall)
         self._scanner = Scanner(self.client, keys, self._reader)
         self.owners = Owners(self.client, keys)
         self._opened = True
