@@ -4,8 +4,9 @@ A suite that finds nothing may be blind.  Each bug here is one that an engine of
 have, and ``chaos.py --plant BUG`` should fail.  ``late`` is no bug: an owner that does not know that
 its lease is over does no harm, and the run must pass.
 
-``no-fence`` and ``no-reload`` alone are not found yet: the instance's own version, and what is
-dropped when a partition goes, stand behind them.  ``no-fence`` with a late owner is found.
+``no-fence`` and ``no-reload`` alone are not found here: the instance's own version, and what is
+dropped when a partition goes, stand behind them.  ``no-fence`` with a late owner is, and the simulation
+(``support/simulation/planted.py``) finds both alone.
 """
 
 from __future__ import annotations
