@@ -2,6 +2,9 @@
 
 A Secret is written only over the version that was read, so that of two runs at once neither undoes
 what the other did.  What people want replaced they annotate; the annotation goes with the write.
+
+A namespace of apps belongs to others, who may delete it or spoil its Secret.  That is told, and
+keeps nobody else from a certificate.
 """
 
 from __future__ import annotations
@@ -57,17 +60,25 @@ class Keys:
         self._cluster = cluster
         self._config = config
         self.done: list[str] = []  # what was done, for people
+        self.failed: list[str] = []  # which namespaces of apps have no good certificate, and why
 
     async def look(self, now: float) -> None:
         """Do what there is to do; ``now`` in seconds since the Unix epoch.
 
-        Raises: ClusterApiError, BadCertificateError.
+        What goes wrong in a namespace of apps is in ``failed`` afterwards.
+
+        Raises: ClusterApiError, BadCertificateError for what is the installation's own.
         """
         material = await self._authority(now)
         newest, *older = authority.read(material).authorities
         trusted = await self._trusted(newest.key_id, sole=not older)
         for one in wanted(self._config):
-            await self._leaf(one, material, now=now, trusted=trusted)
+            try:
+                await self._leaf(one, material, now=now, trusted=trusted)
+            except (ClusterApiError, BadCertificateError) as error:
+                if one.namespace == self._config.namespace:
+                    raise
+                self._fail(f"{one.namespace}/{one.secret}: {error}")
         await self._restart(newest.key_id, sole=not older)
 
     # --- the authority ----------------------------------------------------------------------------
@@ -179,6 +190,10 @@ class Keys:
     def _say(self, what: str) -> None:
         self.done.append(what)
         _log.info("upkeep", done=what)
+
+    def _fail(self, what: str) -> None:
+        self.failed.append(what)
+        _log.error("upkeep", failed=what)
 
 
 def _asked(secret: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,15 +19,20 @@ _NANOS = 1_000_000_000
 
 
 def main(config: UpkeepConfig) -> int:
-    """Do what there is to do; returns the exit code.  Raises: TenureError."""
-    done = asyncio.run(run(config))
-    for line in done or ["nothing was to be done"]:
+    """Do what there is to do; returns the exit code, 1 when a namespace of apps was left out.
+
+    Raises: TenureError.
+    """
+    done, failed = asyncio.run(run(config))
+    for line in done or ([] if failed else ["nothing was to be done"]):
         print(line, flush=True)  # noqa: T201 - the command's output
-    return 0
+    for line in failed:
+        print(f"tenure: {line}", file=sys.stderr, flush=True)  # noqa: T201 - as above
+    return 1 if failed else 0
 
 
-async def run(config: UpkeepConfig) -> list[str]:
-    """What was done.  Raises: TenureError."""
+async def run(config: UpkeepConfig) -> tuple[list[str], list[str]]:
+    """What was done, and what failed in namespaces of apps.  Raises: TenureError."""
     async with KubeApi(
         server=api_server(config.api_server, os.environ),
         token_file=config.api_token_file,
@@ -37,14 +43,15 @@ async def run(config: UpkeepConfig) -> list[str]:
         keys = Keys(api, config)
         await keys.look(wall_ns() / _NANOS)
         if not config.etcd_members:
-            return keys.done
+            return keys.done, keys.failed
         secret = await api.secret(config.namespace, f"{config.etcd}-root")
     with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
         files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
         for file in files:
             file.touch(mode=0o600)
             file.write_bytes(text_of(secret, file.name))
-        return keys.done + await _etcd(config, Tls(*map(str, files)))
+        done = await _etcd(config, Tls(*map(str, files)))
+        return keys.done + done, keys.failed
 
 
 async def _etcd(config: UpkeepConfig, tls: Tls) -> list[str]:

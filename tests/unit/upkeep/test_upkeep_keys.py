@@ -304,3 +304,32 @@ async def test_a_secret_that_is_not_there_is_named(cluster: Cluster) -> None:
     del cluster.secrets["tenure-etcd-root"]
     with pytest.raises(ClusterApiError, match="tenure-etcd-root"):
         await look(cluster, START)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(None, "404"), ("!", "not base64"), (base64.b64encode(b"x").decode(), "cannot be read")],
+    ids=["gone", "not-base64", "no-certificate"],
+)
+async def test_a_spoiled_namespace_keeps_nobody_else_from_a_certificate(
+    broken: str | None, reason: str, cluster: Cluster
+) -> None:
+    names = ("bank", "shop")
+    for one in names:
+        there = {"namespace": one, "name": "tenure-store", "resourceVersion": "1"}
+        cluster.secrets[f"{one}/tenure-store"] = {"metadata": there}
+    config = msgspec.structs.replace(CONFIG, app_namespaces=names)
+    await look(cluster, START, config)
+    if broken is None:
+        del cluster.secrets["bank/tenure-store"]
+    else:
+        cluster.secrets["bank/tenure-store"]["data"]["tls.crt"] = broken
+    keys = Keys(cluster, config)
+    await keys.look(START + 61 * DAY)
+    assert keys.done == [f"{one.secret}: certificate made" for one in wanted(CONFIG)[:-1]] + [
+        "shop/tenure-store: certificate made",
+        "tenure-gateway-certificate: certificate made",
+    ]
+    assert len(keys.failed) == 1
+    assert keys.failed[0].startswith("bank/tenure-store: ")
+    assert reason in keys.failed[0]
