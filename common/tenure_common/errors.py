@@ -195,6 +195,12 @@ class RequestKeyReusedError(StateError):
     code = "TN0111"
 
 
+class SettingsChangedError(StateError):
+    """The app's settings are at another version than the request names."""
+
+    code = "TN0112"
+
+
 class LimitError(TenureError):
     """Something is larger than it may be."""
 

@@ -21,6 +21,7 @@ from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.actors.settings import AppSettings
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dapr_api.metadata import Attributes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.port import Clock
     from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.config import EngineConfig
+    from tenure_sidecar.engine.retention import Retention
     from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
 
@@ -174,12 +176,14 @@ class AppEngine:
             rate=config.retention_rate,
         )
         self.host.expiring = self.retention.expect
+        self.settings = AppSettings(self.store, default=self._kept, apply=self._keep)
         self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
         self.api = Api(
             app_id=config.app_id,
             operations=self.operations,
             store=self.store,
             jobs=self.jobs,
+            settings=self.settings,
             ids=self.ids,
             clock=self.clock,
         )
@@ -189,10 +193,12 @@ class AppEngine:
         if self._mesh is not None:
             await self._mesh.start()
             self.loops.start("peers", self._mesh.run)
+        await self.settings.look()
         await self.host.start()
         self.loops.start("dispatch sweep", self.dispatcher.run)
         self.loops.start("bulk jobs", self.jobs.run)
         self.loops.start("retention", self.retention.run)
+        self.loops.start("settings", self.settings.run)
         self._begun = True
 
     async def halt(self) -> None:
@@ -261,6 +267,9 @@ class AppEngine:
         fsync.
         """
         return min(0.00006 * max(0, self.dispatcher.in_flight - 2), 0.006)
+
+    def _keep(self, retention: Retention) -> None:
+        self.host.retention = retention
 
     def _owned(self) -> list[int]:
         return [fence.partition for fence in self.host.fences()]

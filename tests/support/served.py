@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -22,6 +23,7 @@ from tenure_common.clock import wall_ns
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.actors.settings import AppSettings
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.retention import Retention
@@ -118,11 +120,15 @@ class Served:
         self.jobs = Jobs(
             self.store, operations=self.operations, clock=wall_ns, owned=lambda _id: True
         )
+        self.settings = AppSettings(
+            self.store, default=retention, apply=partial(setattr, self.host, "retention")
+        )
         self.api = Api(
             app_id=app_id,
             operations=self.operations,
             store=self.store,
             jobs=self.jobs,
+            settings=self.settings,
             ids=self.ids,
             clock=wall_ns,
         )

@@ -72,7 +72,7 @@ async def test_it_is_not_ready_while_a_background_loop_fails(
 
 async def test_every_background_loop_is_watched(engine: Engine) -> None:
     watched = {*engine.loops.failures, *engine.host.loops.failures}
-    assert watched == {"dispatch sweep", "bulk jobs", "retention", "reminders"}
+    assert watched == {"dispatch sweep", "bulk jobs", "retention", "settings", "reminders"}
 
 
 async def test_a_failed_start_can_be_stopped_and_leaves_the_store_free(

@@ -253,6 +253,7 @@ async def _resources(_request: web.Request) -> web.Response:
     verbs = {
         "instances": ["create", "get", "update", "watch"],
         "jobs": ["create", "get"],
+        "settings": ["delete", "get", "update"],
         "counts": ["get"],
         "watch": ["watch"],
         "dry-run": ["create"],

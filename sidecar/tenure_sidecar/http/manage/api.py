@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.jobs import Jobs
     from tenure_sidecar.actors.operations import Operations
     from tenure_sidecar.actors.port import Clock
+    from tenure_sidecar.actors.settings import AppSettings
     from tenure_sidecar.engine.ids import Ids
     from tenure_sidecar.store.port import Store
 
@@ -42,6 +43,7 @@ class Api:
     operations: Operations
     store: Store
     jobs: Jobs
+    settings: AppSettings
     ids: Ids
     clock: Clock
     watches: Watches = field(default_factory=Watches)

@@ -25,10 +25,11 @@ from tenure_common.errors import (
     NotFailedError,
     NotTerminalError,
     RequestKeyReusedError,
+    SettingsChangedError,
     TenureError,
     TooManyInFlightError,
 )
-from tenure_sidecar.http.manage import bulk, control, reading, starting, watching
+from tenure_sidecar.http.manage import bulk, control, reading, starting, tuning, watching
 from tenure_sidecar.http.manage import job_types as jobs
 from tenure_sidecar.http.manage import queries as q
 from tenure_sidecar.http.manage import requests as r
@@ -86,6 +87,31 @@ ROUTES: Final = (
         answers={200: v.AppsView},
         tag="apps",
         extra=(),
+    ),
+    Route(
+        method="GET",
+        path=f"{_APP}/settings",
+        handler=tuning.settings,
+        answers={200: tuning.SettingsView},
+        tag="apps",
+    ),
+    Route(
+        method="PUT",
+        path=f"{_APP}/settings",
+        handler=tuning.set_settings,
+        body=tuning.SettingsBody,
+        answers={200: tuning.SettingsView},
+        errors=(BadRequestError, SettingsChangedError),
+        tag="apps",
+    ),
+    Route(
+        method="DELETE",
+        path=f"{_APP}/settings",
+        handler=tuning.unset_settings,
+        query=tuning.UnsetQuery,
+        answers={200: tuning.SettingsView},
+        errors=(SettingsChangedError,),
+        tag="apps",
     ),
     Route(
         method="POST",

@@ -246,11 +246,11 @@ def _parameters(given: MultiMapping[str], kind: type[msgspec.Struct]) -> Any:  #
 def _bad(text: str, *, where: str) -> BadRequestError:
     """The words of msgspec with the field as a fact for programs."""
     place = _PLACE.search(text)
-    unknown = re.search(r"unknown field `(.*)`", text)
+    reason = _PLACE.sub("", text)
+    unknown = re.search(r"unknown field `(.*)`", reason)
     field = place[1] if place else ""
     if unknown is not None:
         field = f"{field}.{unknown[1]}".strip(".")
-    reason = _PLACE.sub("", text)
     message = f"{where}: {reason}" + (f" (field '{field[:100]}')" if field else "")
     return BadRequestError(message, {"field": field[:100]} if field else {})
 
