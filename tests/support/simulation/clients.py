@@ -20,6 +20,7 @@ from tenure_common.errors import (
     NotTerminalError,
     TenureError,
 )
+from tenure_sidecar.actors.operations import TERMINAL
 from tenure_sidecar.actors.sharing.inboxes import SWEEP
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.limits import Limits
@@ -94,7 +95,14 @@ class Clients:
         )
         return call
 
-    async def start(self, name: str, instance_id: str, given: str | None) -> Call:
+    async def start(
+        self,
+        name: str,
+        instance_id: str,
+        given: str | None,
+        *,
+        replace: frozenset[Status] = TERMINAL,
+    ) -> Call:
         """Start an instance."""
 
         async def do(engine: AppEngine) -> str:
@@ -106,7 +114,7 @@ class Clients:
                 ids=engine.ids,
                 limits=Limits(),
             )
-            await engine.operations.start(creation)
+            await engine.operations.start(creation, replace=replace)
             return "started"
 
         return await self.ask("start", instance_id, do, name)
@@ -191,8 +199,10 @@ class Clients:
             await asyncio.sleep(_PAUSE)
 
     async def begin(self, name: str, given: str | None, instance_id: str) -> None:
-        """Start it for certain."""
-        await self.insist(lambda: self.start(name, instance_id, given))
+        """Start it for certain, and once: an earlier request of the same may be carried out when it
+        has ended, and must not start it anew."""
+        once = frozenset[Status]()
+        await self.insist(lambda: self.start(name, instance_id, given, replace=once))
         self.started[instance_id] = name
 
     async def see(self, instance_id: str) -> None:
