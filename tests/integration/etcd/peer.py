@@ -57,6 +57,7 @@ async def run(client: Etcd3Client, command: dict[str, Any]) -> Any:
             return {
                 **types("etcdserverpb.RangeRequest"),
                 **types("mvccpb.KeyValue"),
+                **types("authpb.Permission"),
             }
     raise ValueError(command["do"])
 

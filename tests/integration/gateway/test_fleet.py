@@ -153,12 +153,12 @@ async def test_apps_are_found_among_many_keys(world: World) -> None:
     assert none is None
 
 
-async def test_many_apps_cost_one_small_read_each(world: World) -> None:
+async def test_many_apps_cost_a_few_small_reads_each(world: World) -> None:
     for number in range(70):
         await world.client.put(world.keys("shop", f"a{number}").meta, b"{}")
     before = world.client.calls
     assert len(await find_apps(world.client, prefix=world.prefix)) == 70
-    assert world.client.calls - before <= 70 + 1 + 3
+    assert world.client.calls - before <= 3 * 70 + 1 + 3  # one, where etcd reads in transactions
 
 
 async def test_a_namespace_is_no_prefix_of_another(world: World) -> None:
