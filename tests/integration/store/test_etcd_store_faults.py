@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -267,6 +267,36 @@ async def test_pieces_of_a_value_that_no_turn_names_do_not_stay(
     left = await raw.range(Get(root, prefix_end(root)))
     assert left.kvs
     assert all(kv.lease for kv in left.kvs)
+
+
+async def test_a_large_turn_whose_next_owner_was_faster(
+    etcd_server: Cluster, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = an_etcd_store(etcd_server, app=app)
+    await one.open()
+    hub = Hub(one)
+    await hub.own()
+    await hub.running("parent")
+    two = an_etcd_store(etcd_server, app=app)
+    await two.open()
+    outbox = one._reader.outbox
+
+    async def late(*given: Any) -> Any:
+        await two.recover(range(one.partitions))  # as whoever takes the partition does
+        return await outbox(*given)
+
+    monkeypatch.setattr(one._reader, "outbox", late)
+    children = [f"child-{n:03}" for n in range(300)]
+    turn = a_turn(
+        "parent",
+        append=events("fan"),
+        creations=tuple([a_creation(child) for child in children]),
+    )
+    with pytest.raises(OutcomeUnknownError, match="another owner sent"):
+        await one.write([hub.commit_of(turn)])
+    assert await two.count(Query(id_prefix="child-")) == len(children)
+    await two.close()
+    await one.close()
 
 
 # --- a full server --------------------------------------------------------------------------------

@@ -270,6 +270,12 @@ class Writer:
             raise OutcomeUnknownError(message) from error
         creations = [fate for fate in fates if isinstance(fate, Created | Exists)]
         messages = [fate for fate in fates if isinstance(fate, Delivery)]
+        turn = op.turn
+        if (len(creations), len(messages)) != (len(turn.creations), len(turn.messages)):
+            message = (
+                f"a turn of '{instance_id}' is committed, and another owner sent what it sends"
+            )
+            raise OutcomeUnknownError(message)
         return Committed(committed.version, tuple(creations), tuple(messages))
 
     async def _empty(self, instance_id: str, site: Site) -> list[Fate]:
