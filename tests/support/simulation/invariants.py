@@ -95,17 +95,23 @@ def acknowledged(evidence: Evidence) -> Iterable[str]:
     for call in evidence.calls:
         if call.outcome == OK and not _true(evidence, call):
             yield f"{call.verb} of '{call.instance_id}' {call.argument} was acknowledged and is not"
-    first: dict[str, int] = {}
+    # Of an activity that ran twice either result will do: a crash may put one in the other's place.
+    task = {
+        one.serial: (one.instance_id, one.execution_id, one.task_id, one.key)
+        for one in evidence.effects
+    }
+    first: dict[tuple[str, str, int, str], int] = {}
     for run in evidence.story.runs.values():
         for event, revision in zip(run.events, run.at, strict=True):
             if (serial := _serial(event)) is not None:
-                first.setdefault(serial, revision)
+                first.setdefault(task[serial], revision)
     for items in evidence.story.items.values():
         for one in items:
             if (serial := _serial(one.item.event)) is not None:
-                first[serial] = min(one.revision, first.get(serial, one.revision))
+                here = task[serial]
+                first[here] = min(one.revision, first.get(here, one.revision))
     for serial, revision in evidence.acks.items():
-        if first.get(serial, 0) > revision:
+        if first.get(task[serial], 0) > revision:
             yield f"the result of {serial} was acknowledged before it was stored"
 
 
