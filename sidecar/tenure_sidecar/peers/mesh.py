@@ -158,10 +158,12 @@ class Mesh:
                 message = await anext(incoming, b"")
             first = frames.from_peer(message) if message else ()
         except (*BROKEN, BadRequestError, TimeoutError) as error:
-            self._drop(channel)
-            if isinstance(error, TimeoutError):
-                return False
-            return await self._failed(name, address, error)
+            try:
+                if isinstance(error, TimeoutError):
+                    return False
+                return await self._failed(name, address, error, call)
+            finally:
+                self._drop(channel)
         except BaseException:
             self._drop(channel)
             raise
@@ -185,15 +187,16 @@ class Mesh:
         link.take(first[1:])
         return link
 
-    async def _failed(self, name: str, address: str, error: Exception) -> bool:
+    async def _failed(self, name: str, address: str, error: Exception, call: Any) -> bool:  # noqa: ANN401 - as above
         """Whether certainly nobody is there."""
         if not isinstance(error, grpc.aio.AioRpcError):
             return self._complain(name, address, str(error))
-        if error.code() is grpc.StatusCode.NOT_FOUND:  # another process is there by now
+        code = await call.code()  # a write's error only says that the call is over
+        if code is grpc.StatusCode.NOT_FOUND:  # another process is there by now
             return True
-        if error.code() is grpc.StatusCode.UNAVAILABLE and await nobody_at(address, _CONNECT):
+        if code is grpc.StatusCode.UNAVAILABLE and await nobody_at(address, _CONNECT):
             return True
-        return self._complain(name, address, error.details() or str(error.code()))
+        return self._complain(name, address, await call.details() or str(code))
 
     def _channel(self, address: str, left: list[float]) -> Any:  # noqa: ANN401 - as above
         """A connection to be; what is added to ``left`` bounds its life.  Raises: BadSettingError."""

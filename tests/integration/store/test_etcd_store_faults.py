@@ -269,6 +269,26 @@ async def test_pieces_of_a_value_that_no_turn_names_do_not_stay(
     assert all(kv.lease for kv in left.kvs)
 
 
+async def test_a_large_turn_without_an_answer_sends_before_it_is_read(
+    far: Hub, near: EtcdStore, proxy: FaultProxy
+) -> None:
+    await far.running("parent")
+    children = [f"child-{n:03}" for n in range(300)]
+    turn = a_turn(
+        "parent",
+        append=events("fan"),
+        creations=tuple([a_creation(child) for child in children]),
+    )
+    proxy.cut((FROM,))
+    with pytest.raises(OutcomeUnknownError):
+        await far.store.write([far.commit_of(turn)])
+    proxy.resume()
+    assert await near.count(Query(id_prefix="child-")) == 0
+    loaded = await again(lambda: far.loaded("parent"))  # nothing else is written meanwhile
+    assert loaded.head.commit_id == turn.head.commit_id
+    assert await near.count(Query(id_prefix="child-")) == len(children)
+
+
 async def test_a_large_turn_whose_next_owner_was_faster(
     etcd_server: Cluster, app: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

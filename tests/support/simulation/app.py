@@ -96,7 +96,9 @@ class App:
         self.process.post(self._work, stream, item, after=seconds)
 
     def _work(self, stream: AppStream, item: TurnItem | TaskItem) -> None:
-        times = 2 if self._random.randrange(100) < self.mood.twice else 1
+        again = self._random.randrange(100) < self.mood.twice
+        # Without a token, a second answer could not be told from that to the next turn.
+        times = 2 if again and not self.mood.nameless else 1
         token = "" if self.mood.nameless else item.token
         if isinstance(item, TurnItem):
             past = [decode_event(one) for one in item.past]

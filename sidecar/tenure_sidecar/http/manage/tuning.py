@@ -44,7 +44,7 @@ class SettingsBody(Request, frozen=True, kw_only=True):
 class UnsetQuery(Request, frozen=True, kw_only=True):
     """With `version`, only that version is taken away."""
 
-    version: Version | None = None
+    version: Version | msgspec.UnsetType = msgspec.UNSET  # with None, the text `null` would be one
 
 
 class SettingsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,9 @@ async def unset_settings(call: Call[None, UnsetQuery]) -> Answer:
 
     Raises: SettingsChangedError.
     """
-    return _answer(await call.api.settings.put(Settings(), version=call.query.version))
+    version = call.query.version
+    only = None if isinstance(version, msgspec.UnsetType) else version
+    return _answer(await call.api.settings.put(Settings(), version=only))
 
 
 def _answer(found: Versioned) -> Answer:

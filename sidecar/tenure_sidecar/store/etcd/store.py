@@ -192,6 +192,7 @@ class EtcdStore:
 
     async def load(self, instance_id: str) -> Loaded | None:
         """See ``Store.load``."""
+        await self._writer.settle(instance_id)
         return await self._read(lambda: self._reader.load(instance_id))
 
     async def head(self, instance_id: str) -> Head | None:

@@ -188,6 +188,9 @@ class Writer:
             for single in plans:  # whoever is at fault shall not harm the others
                 await self._send((single,), waiting, results)
             return
+        except OutcomeUnknownError:
+            self._unsent.update(instance_of(one.op) for one, plan in plans if plan.outbox)
+            raise
         again: list[Waiting] = []
         for (one, plan), answer in zip(plans, answers, strict=True):
             outcome = plan.outcome(answer)
@@ -277,6 +280,13 @@ class Writer:
             )
             raise OutcomeUnknownError(message)
         return Committed(committed.version, tuple(creations), tuple(messages))
+
+    async def settle(self, instance_id: str) -> None:
+        """Whoever reads the instance may rely on its last turn's messages being sent, also of a turn
+        whose outcome was unknown.  Raises: StoreError."""
+        if instance_id in self._unsent:
+            await self._barrier.settle()
+            await self.finish()
 
     async def _empty(self, instance_id: str, site: Site) -> list[Fate]:
         """Carry out everything in the instance's outbox.  Raises: StoreError."""
