@@ -29,13 +29,8 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Three sidecars under load; the parameter is their lease."""
     with Cluster(tmp_path / "etcd") as cluster:
         made = Fleet(tmp_path, cluster, lease=getattr(request, "param", LEASE))
-        try:
-            made.start()
-            made.begin(width=WIDTH)
-            made.progress(100)
+        with made.under_load(WIDTH):
             yield made
-        finally:
-            made.close()
 
 
 async def check(fleet: Fleet) -> None:

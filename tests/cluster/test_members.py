@@ -33,13 +33,8 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     size, lease, *extra = request.param
     with Cluster(tmp_path / "etcd", size=size, extra=extra) as cluster:
         made = Fleet(tmp_path, cluster, lease=lease)
-        try:
-            made.start()
-            made.begin(width=WIDTH)
-            made.progress(100)
+        with made.under_load(WIDTH):
             yield made
-        finally:
-            made.close()
 
 
 async def check(fleet: Fleet) -> None:

@@ -210,6 +210,17 @@ class Fleet:
         self.load = Load(addresses, width=width, count=count, log=self._folder / "load.log")
         return self.load
 
+    @contextlib.contextmanager
+    def under_load(self, width: int) -> Iterator[Fleet]:
+        """All of it, with ``width`` orders in flight and work under way; closed in the end."""
+        try:
+            self.start()
+            self.begin(width=width)
+            self.progress(100)
+            yield self
+        finally:
+            self.close()
+
     def close(self) -> None:
         """End everything."""
         if self.load is not None:
