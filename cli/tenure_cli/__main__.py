@@ -5,6 +5,7 @@ The engine's processes start without click: what they import is paid before ``te
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except TenureError as error:
             print(f"tenure: {error}", file=sys.stderr)
             return error.exit
+        except BrokenPipeError:  # `tenure dev --help | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
     from tenure_cli.group import run  # noqa: PLC0415 - see the module docstring
 
     return run(words)

@@ -10,6 +10,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -55,24 +56,45 @@ class Api:
         parts, timeout = self._parts(path), TIMEOUT if _lasting is None else _lasting
         lasting = _lasting is not None
         with self._open("GET", parts, query, timeout=timeout, lasting=lasting) as answer:
-            return dict(json.load(answer))
+            return self._read(answer)
 
     def apps(self) -> list[Json]:
         """The apps of the namespace, or of all that we may see.  Raises: TenureError."""
         parts = (*self._within, "apps")
         with self._open("GET", parts, {}, timeout=TIMEOUT) as answer:
-            return list(json.load(answer)["items"])
+            return list(self._read(answer)["items"])
 
-    def post(self, *path: str, body: Json) -> Json:
-        """Send ``body``; the answer.  Raises: TenureError."""
-        with self._open("POST", self._parts(path), {}, body=body, timeout=TIMEOUT) as answer:
-            return dict(json.load(answer))
+    def post(self, *path: str, body: Json | None, _key: str | None = None) -> Json:
+        """Send ``body``, None = nothing; the answer.  Raises: TenureError.
+
+        ``_key``: a repeat with the same key changes nothing more.
+        """
+        parts = self._parts(path)
+        with self._open("POST", parts, {}, body=body, key=_key, timeout=TIMEOUT) as answer:
+            return self._read(answer)
 
     def lines(self, *path: str, **query: Any) -> Iterator[Json]:
         """The lines of a stream, as they come.  Raises: TenureError."""
         with self._open("GET", self._parts(path), query, timeout=None, lasting=True) as answer:
-            for line in answer:
-                yield dict(json.loads(line))
+            try:
+                for line in answer:
+                    yield _object(line)
+            except (OSError, HTTPException, ValueError) as error:
+                raise self._broken(error) from None
+
+    def _read(self, answer: Any) -> Json:
+        """The object that was answered.  Raises: ServerUnreachableError."""
+        try:
+            return _object(answer.read())
+        except (OSError, HTTPException, ValueError) as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> ServerUnreachableError:
+        if isinstance(error, OSError | HTTPException):
+            why = f"the answer of {self._target.server} broke off ({error!r}): try again"
+        else:
+            why = f"{self._target.server} does not answer as Tenure does: is it another program?"
+        return ServerUnreachableError(why)
 
     @property
     def _within(self) -> tuple[str, ...]:
@@ -97,6 +119,7 @@ class Api:
         timeout: float | None,
         lasting: bool = False,
         body: Json | None = None,
+        key: str | None = None,
     ) -> Any:
         target = self._target
         url = self._url(parts, lasting=lasting)
@@ -112,13 +135,15 @@ class Api:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
+        if key is not None:
+            headers["Idempotency-Key"] = key
         try:
             request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
             return self._opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             body_of_it = error.read()
             raise self._refused(error.code, body_of_it) or _error(error, body_of_it) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             # Of a handshake that ends late, urllib passes the error on as it is.
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, ssl.SSLError):
@@ -157,6 +182,15 @@ def _handshake(target: Target, error: ssl.SSLError) -> str:
         f"{target.server} ended the TLS handshake ({error.reason or error}): does it speak TLS, and "
         "are the context's cert-file and key-file of an authority that it trusts?"
     )
+
+
+def _object(text: bytes) -> Json:
+    """Raises: ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        message = "not a JSON object"
+        raise ValueError(message)  # noqa: TRY004 - as json.loads says that it cannot be read
+    return found
 
 
 def _text(value: object) -> object:

@@ -90,6 +90,7 @@ VERBS: Final[dict[str, Verb]] = {
     "rerun": Verb("tenure_cli.control:rerun", "Run again from an event of the history."),
     "restart": Verb("tenure_cli.control:restart", "Run again with the same input."),
     "rewind": Verb("tenure_cli.control:rewind", "Put a failed instance back before its failures."),
+    "jobs": Verb("tenure_cli.jobs:jobs", "Show the jobs that act on many instances."),
     "explain": Verb("tenure_cli.explain:explain", "Say what an error code means and what to do."),
     "completion": Verb("tenure_cli.completion:completion", "Print a shell's completion script."),
 }

@@ -7,20 +7,17 @@ it, which goes on without us, and here its progress is shown.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from tenure_cli import shown
 from tenure_cli.api import Api, Json
+from tenure_cli.jobs import followed
 from tenure_cli.options import chosen, filtered, formed, tags, value
 from tenure_cli.reading import waited
 from tenure_cli.ways import connected
-from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import UsageError
-
-JOB_FAILED: Final = 9  # exit code: the action failed on some of the instances
-_LOOK: Final = 0.2  # seconds between looks at a job
 
 
 def _show(one: Json, form: str) -> None:
@@ -62,7 +59,10 @@ def run(
     timeout: str | None,
     form: str,
 ) -> int:
-    """Start an instance of WORKFLOW."""
+    """Start an instance of WORKFLOW.
+
+    Exit codes with --wait: 0 COMPLETED, 7 ended otherwise, 8 not in time.
+    """
     if timeout is not None and not waits:
         message = "--timeout belongs to --wait"
         raise UsageError(message)
@@ -86,11 +86,28 @@ def run(
 @click.argument("instance_id", metavar="ID")
 @click.argument("event")
 @click.option("--data", metavar="JSON", help="What comes with it; @FILE, or - for standard input.")
+@click.option("--key", metavar="TEXT", help="A repeat with the same key raises nothing more.")
+@click.option("--start", metavar="WORKFLOW", help="Start it first when there is none of that id.")
+@click.option("--input", "given", metavar="JSON", help="With --start: its input.")
 @connected
-def raise_(api: Api, *, instance_id: str, event: str, data: str | None) -> None:
+def raise_(
+    api: Api,
+    *,
+    instance_id: str,
+    event: str,
+    data: str | None,
+    key: str | None,
+    start: str | None,
+    given: str | None,
+) -> None:
     """Raise EVENT on an instance."""
+    if given is not None and start is None:
+        message = "--input belongs to --start"
+        raise UsageError(message)
     body = value(data, flag="--data", field="data")
-    api.post("instances", instance_id, "events", event, body=body)
+    if start is not None:
+        body["start"] = {"workflow": start, **value(given, flag="--input", field="input")}
+    api.post("instances", instance_id, "events", event, body=body, _key=key)
     click.echo(f"{event} raised on {instance_id}")
 
 
@@ -247,31 +264,9 @@ def _act(
             message = f"{_planned(action, plan)}; say --yes when nobody can be asked"
             raise UsageError(message)
         click.confirm(f"{_planned(action, plan)}. Go on?", abort=True)
-    return _followed(api, api.post("jobs", body=job), form=form)
+    return followed(api, api.post("jobs", body=job), form=form)
 
 
 def _planned(action: str, plan: Json) -> str:
     statuses = ", ".join(f"{count} {name}" for name, count in plan["byStatus"].items())
     return f"{action} of {plan['matched']} instances" + (f" ({statuses})" if statuses else "")
-
-
-def _followed(api: Api, job: Json, *, form: str) -> int:
-    """Show the job's progress until it is over; the exit code."""
-    begun = wall_ns()
-    while job["state"] == "RUNNING":
-        shown.passing(_progress(job))
-        pause(_LOOK)
-        job = api.get("jobs", job["id"])
-    shown.passing("")
-    took = (wall_ns() - begun) / 1e9
-    shown.show(job, form, people=lambda: f"{_progress(job)} in {took:.1f} s", names=[job["id"]])
-    for error in job.get("errors", ()):
-        click.echo(f"{error['instanceId']}: {error['code']}: {error['message']}", err=True)
-    return JOB_FAILED if job["progress"]["failed"] else 0
-
-
-def _progress(job: Json) -> str:
-    progress = job["progress"]
-    parts = [f"{job['action']}: {progress['done']} of {progress['matched']} done"]
-    parts += [f"{progress[what]} {what}" for what in ("skipped", "failed") if progress[what]]
-    return ", ".join(parts)

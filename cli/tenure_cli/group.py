@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 from collections.abc import Sequence
 
 import click
@@ -71,8 +72,12 @@ def tenure(ctx: click.Context) -> None:
 
 def run(words: Sequence[str], group: click.Group = tenure, name: str = "tenure") -> int:
     """Run a command line; returns the exit code.  Errors go to standard error with their code."""
+    # None leaves it to click: colours on a terminal.  The variable is that of no-color.org.
+    color = False if os.environ.get("NO_COLOR") else None
     try:
-        result: object = group.main(args=list(words), prog_name=name, standalone_mode=False)
+        result: object = group.main(
+            args=list(words), prog_name=name, standalone_mode=False, color=color
+        )
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -35,7 +35,7 @@ FILTERS = (
     "created_to",
     "completed_from",
     "completed_to",
-)
+)  # a verb without ranges of time has the first five
 _MOMENT = "TIME or 7d ago"
 
 
@@ -53,6 +53,14 @@ def filtered(verb: AnyVerb) -> AnyVerb:
         click.option("--completed-from", metavar=_MOMENT, help="Ended then or later."),
         click.option("--created-to", metavar=_MOMENT, help="Created before."),
         click.option("--created-from", metavar=_MOMENT, help="Created then or later."),
+    ):
+        verb = option(verb)
+    return kept(verb)
+
+
+def kept(verb: AnyVerb) -> AnyVerb:
+    """The options that choose instances by what does not change as time goes on."""
+    for option in (
         click.option("--tag", multiple=True, metavar="KEY=VALUE", help="Has the tag; repeatable."),
         click.option("--parent", metavar="ID", help="Is a child of."),
         click.option("--id-prefix", metavar="TEXT", help="The id begins with."),
@@ -70,7 +78,7 @@ def filtered(verb: AnyVerb) -> AnyVerb:
 
 def chosen(given: dict[str, Any]) -> dict[str, Any]:
     """What ``filtered`` options say, as the API's parameters; taken out of ``given``."""
-    found = {name: given.pop(name) for name in FILTERS}
+    found = {name: given.pop(name) for name in FILTERS if name in given}
     return {_camel(name): value for name, value in found.items() if value}
 
 

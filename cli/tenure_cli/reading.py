@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from tenure_cli import shown, story
 from tenure_cli.api import Api, Json
-from tenure_cli.options import chosen, filtered, formed
+from tenure_cli.options import chosen, filtered, formed, kept
+from tenure_cli.patience import AGAIN, Patience
 from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
-from tenure_common.errors import TransportError
+from tenure_common.errors import TransportError, UsageError
 from tenure_common.times import NANOS, format_duration, parse_duration
 
 ENDED_BADLY: Final = 7  # exit code: the workflow ended, and not as COMPLETED
 NOT_YET: Final = 8  # exit code: it has not ended in time
 _PAGE: Final = 500
 _WAIT: Final = 60.0  # seconds of one request
-_AGAIN: Final = 1.0  # seconds before a broken stream is taken up again
 
 
 @click.command("list", epilog="Example: tenure list --status FAILED --created-from 1d")
@@ -70,7 +71,7 @@ def listing(
         people=lambda: shown.instances(found, now=wall_ns()) if found else "no instances",
         names=[one["instanceId"] for one in found],
     )
-    if more is not None and form == "table":
+    if more is not None:
         click.echo(f"the first {len(found)}; --limit or --all shows more", err=True)
 
 
@@ -113,23 +114,36 @@ def _story(events: list[Json]) -> str:
     rows = [
         (
             format_duration(line.at),
+            "" if line.event_id is None else str(line.event_id),
             line.what,
             click.style(line.outcome, fg=colours[line.good]),
             "" if line.took is None else f"after {format_duration(line.took)}",
         )
         for line in story.tell(events, now=wall_ns())
     ]
-    return shown.table(("AT", "WHAT", "OUTCOME", ""), rows) if rows else "nothing has happened yet"
+    if not rows:
+        return "nothing has happened yet"
+    heads = ("AT", "EVENT", "WHAT", "OUTCOME", "")
+    return shown.table(heads, rows, give=(2, 3), room=shown.room())
 
 
 @click.command(epilog="Example: tenure wait order-42 --timeout 5m")
 @click.argument("instance_id", metavar="ID")
-@click.option("--for", "until", type=click.Choice(["completed", "started"]), default="completed")
+@click.option(
+    "--for",
+    "until",
+    type=click.Choice(["completed", "started"]),
+    default="completed",
+    help="What to wait for.",
+    show_default=True,
+)
 @click.option("--timeout", metavar="DURATION", help="Give up then; without it, never.")
 @formed
 @connected
 def wait(api: Api, *, instance_id: str, until: str, timeout: str | None, form: str) -> int:
     """Wait until an instance has ended (or started).
+
+    A server that goes away meanwhile is waited for, a minute at most.
 
     Exit codes: 0 COMPLETED (or started), 7 ended otherwise, 8 not in time.
     """
@@ -140,13 +154,13 @@ def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form:
     """Wait, with a line that shows it; the exit code."""
     begun = wall_ns()
     limit = None if timeout is None else parse_duration(timeout) / NANOS
+    patience = Patience()
     while True:
         past = (wall_ns() - begun) / NANOS
         left = _WAIT if limit is None else max(0.0, min(_WAIT, limit - past))
         step = min(left, 2.0) if sys.stderr.isatty() else left
-        answer = api.get(
-            "instances", instance_id, "wait", until=until, timeout=step, _lasting=step + 30
-        )
+        ask = partial(api.get, "instances", instance_id, "wait", until=until)
+        answer = patience.ask(partial(ask, timeout=step, _lasting=step + 30))
         one = answer["instance"]
         if answer["reached"]:
             break
@@ -165,16 +179,19 @@ def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form:
 
 @click.command(epilog="Example: tenure watch --status FAILED -o json")
 @click.argument("instance_id", metavar="[ID]", required=False)
-@filtered
+@kept
 @click.option("--new", is_flag=True, help="Only what happens from now on.")
 @formed
 @connected
 def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: Any) -> None:
-    """Follow instances, or one, until interrupted; JSON is one object a line.
+    """Follow all instances until interrupted, or one until it has ended; JSON is one object a line.
 
     A connection that breaks is taken up again where it was.
     """
-    filters = {k: v for k, v in chosen(given).items() if "From" not in k and "To" not in k}
+    filters = chosen(given)
+    if instance_id is not None and (filters or new):
+        message = "give an id, or filters and --new for many: not both"
+        raise UsageError(message)
     for line in _followed(api, instance_id, filters, snapshot=not new):
         if form in {"json", "yaml"}:
             compact = json.dumps(line, ensure_ascii=False)
@@ -213,7 +230,7 @@ def _followed(
         except (TransportError, OSError):
             if cursor is None:
                 raise
-        pause(_AGAIN)
+        pause(AGAIN)
 
 
 def _ended(line: Json) -> bool:

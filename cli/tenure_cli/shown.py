@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -14,6 +15,8 @@ from tenure_common.times import format_duration, parse_time
 Json = dict[str, Any]
 
 FORMS: Final = ("table", "json", "yaml", "name")
+_GAP: Final = "   "
+_LEAST: Final = 16  # characters that a column keeps when it gives way
 COLOURS: Final = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -35,19 +38,52 @@ def document(value: object, form: str) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as what is in them; the last one is not padded."""
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    give: Sequence[int] = (),
+    room: int | None = None,
+) -> str:
+    """Columns as wide as what is in them; the last one is not padded.
+
+    ``give``: columns that are cut, the widest first, when a line has more than ``room`` characters.
+    """
     plain = [[click.unstyle(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[column]) for row in plain) for column in range(len(heads))]
+    if room is not None and give:
+        _narrow(widths, give, room)
     lines: list[str] = []
     for row, bare in zip((heads, *rows), plain, strict=True):
         used = max((column + 1 for column, text in enumerate(bare) if text), default=0)
         cells = [
-            cell + " " * (width - len(text))
+            _padded(cell, text, width)
             for cell, text, width in zip(row[:used], bare[:used], widths[:used], strict=True)
         ]
-        lines.append("   ".join(cells).rstrip())
+        lines.append(_GAP.join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _narrow(widths: list[int], give: Sequence[int], room: int) -> None:
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+    while over > 0:
+        widest = max(give, key=lambda column: widths[column])
+        if widths[widest] <= _LEAST:
+            return  # lines that break are better than columns without their meaning
+        widths[widest] -= 1
+        over -= 1
+
+
+def _padded(cell: str, text: str, width: int) -> str:
+    """A cell, whose text without colours is ``text``, in a column of that width."""
+    if len(text) > width:
+        return cell.replace(text, text[: width - 1] + "…")
+    return cell + " " * (width - len(text))
+
+
+def room() -> int | None:
+    """Characters of a line of the terminal; None when what is printed goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def status(name: str) -> str:
@@ -68,12 +104,14 @@ def instances(found: Sequence[Json], *, now: int) -> str:
         )
         for one in found
     ]
-    return table(("ID", "WORKFLOW", "STATUS", "CREATED", "TOOK", "PROBLEM"), rows)
+    heads = ("ID", "WORKFLOW", "STATUS", "CREATED", "TOOK", "PROBLEM")
+    return table(heads, rows, give=(5,), room=room())
 
 
 def problem(one: Json) -> str:
-    """Why the instance failed or does not go on, empty when it does."""
-    return str(one.get("error") or _inner(one, "stall").get("description", ""))
+    """Why the instance failed or does not go on, in one line; empty when it does."""
+    text = str(one.get("error") or _inner(one, "stall").get("description", ""))
+    return " ".join(text.split())
 
 
 def _inner(one: Json, field: str) -> Json:
@@ -106,7 +144,7 @@ def details(one: Json, *, now: int) -> str:
         ("tags", tags),
         ("generation", one.get("generation") or None),
         ("history", f"{one.get('historyLength', 0)} events, {one.get('historyBytes', 0)} bytes"),
-        ("pending", one.get("pendingActivities") or None),
+        ("under way", _under_way(one)),
         ("expires at", one.get("expiresAt")),
         ("stalled", _inner(one, "stall").get("description")),
         ("error", one.get("error")),
@@ -115,6 +153,11 @@ def details(one: Json, *, now: int) -> str:
         ("output", _payload(one, "output")),
     ]
     return "\n".join(f"{name:<14} {value}" for name, value in pairs if value)
+
+
+def _under_way(one: Json) -> str | None:
+    count = one.get("pendingActivities") or 0
+    return f"{count} activit{'y' if count == 1 else 'ies'}" if count else None
 
 
 def _versioned(one: Json) -> str:

@@ -9,7 +9,7 @@ argument.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -30,9 +30,10 @@ class Line(msgspec.Struct):
     outcome: str = ""
     took: int | None = None
     good: bool | None = None  # whether it ended well; None = neither, or not yet
+    event_id: int | None = None  # where a rerun can begin; None = not here
 
 
-def tell(events: Iterable[Event], *, now: int) -> list[Line]:
+def tell(events: Sequence[Event], *, now: int) -> list[Line]:
     """The story of one generation.
 
     Args:
@@ -61,9 +62,13 @@ def tell(events: Iterable[Event], *, now: int) -> list[Line]:
         lines.append(line)
         begun = _BEGINS.get(kind)
         if begun is not None:
+            line.event_id = event["eventId"]
             open_[begun, event["eventId"]] = (line, at)
+    ended = any(event["type"] == "ExecutionCompleted" for event in events)
     for line, since in open_.values():
-        line.outcome = f"waiting for {format_duration(max(0, now - since))}"
+        line.outcome = (
+            "not waited for" if ended else f"waiting for {format_duration(max(0, now - since))}"
+        )
     return lines
 
 

@@ -6,11 +6,18 @@ In scope: what each verb does, shows and returns.  Out of scope: the story's wor
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +58,93 @@ class Shell:
 
     def json(self, *words: str) -> Any:
         return json.loads(self(*words, "-o", "json"))
+
+    def on_terminal(self, *words: str, **env: str) -> str:
+        """What it prints on a terminal, and to it."""
+        with self.open(*words, terminal=True, **env) as running:
+            return running.rest()
+
+    @contextlib.contextmanager
+    def open(self, *words: str, terminal: bool = False, **env: str) -> Iterator[Running]:
+        """A command that runs; with a ``terminal``, which is all that it writes to."""
+        ours, theirs = pty.openpty() if terminal else os.pipe()
+        with subprocess.Popen(
+            [sys.executable, "-m", "tenure_cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            env={**{k: v for k, v in self._env.items() if k != "NO_COLOR"}, **env},
+        ) as process:
+            os.close(theirs)
+            running = Running(process, ours)
+            try:
+                yield running
+                if process.poll() is None and "watch" in words:
+                    process.terminate()
+                running.code = process.wait(timeout=60)
+            finally:
+                process.kill()
+                os.close(ours)
+
+
+class Running:
+    """A command that runs, and what it has written."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: int) -> None:
+        self.code = -1
+        self._process = process
+        self._out = out
+        self._text = ""
+
+    def until(self, text: str) -> None:
+        """Read until it has written ``text``, which is not read again."""
+        deadline = time.monotonic() + 60
+        while text not in self._text:
+            ready, _, _ = select.select([self._out], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"no {text!r} in {self._text!r}"
+            assert self._more(), f"it ended without {text!r}: {self._text!r}"
+        self._text = self._text.partition(text)[2]
+
+    def rest(self) -> str:
+        """All that it writes until its end."""
+        while self._more():
+            pass
+        return self._text
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def _more(self) -> bool:
+        try:
+            found = os.read(self._out, 65536)
+        except OSError:  # a terminal that nobody writes to any more
+            return False
+        self._text += found.decode(errors="replace")
+        return bool(found)
+
+
+@contextlib.contextmanager
+def answering(text: str) -> Iterator[str]:
+    """A server that answers everything with ``text``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +190,9 @@ def test_run_get_and_list(tenure: Shell, tmp_path: Path) -> None:
     assert "no instances" in tenure("list", "--status", "FAILED")
     assert tenure.json("list", "--count")["byStatus"] == {"PENDING": 2}
     assert "kind" not in tenure("list", "-o", "yaml")
-    limited = tenure.run("list", "--limit", "1")
-    assert "--all shows more" in limited.stderr
+    for form in ("table", "json", "yaml", "name"):
+        limited = tenure.run("list", "--limit", "1", "-o", form)
+        assert "--all shows more" in limited.stderr
 
 
 def test_a_repeat_with_the_same_key_starts_nothing(tenure: Shell) -> None:
@@ -173,6 +268,110 @@ def test_many_at_once(tenure: Shell) -> None:
     assert tenure.json("purge", "--older-than", "1h", "--dry-run")["matched"] == 0
     assert "3 of 3 done" in tenure("purge", "--older-than", "0s", "--yes")
     assert tenure("list", "-o", "name").split() == ["other"]
+
+
+def test_an_event_can_start_and_is_raised_once_under_its_key(tenure: Shell) -> None:
+    words = ("raise", "e", "Go", "--data", "1", "--key", "k", "--start", "Order", "--input", "[2]")
+    for _ in range(2):
+        assert tenure(*words) == "Go raised on e\n"
+    one = tenure.json("get", "e")
+    assert (one["workflow"], one["input"]) == ("Order", [2])
+    refused = tenure.run("raise", "e", "Go", "--input", "1", code=2)
+    assert "--input belongs to --start" in refused.stderr
+
+
+def test_jobs_are_listed_and_told(tenure: Shell) -> None:
+    tenure("run", "Order", "--id", "j")
+    job = tenure("terminate", "--id-prefix", "j", "--yes", "-o", "name").strip()
+    assert tenure("jobs", "-o", "name").split()[0] == job
+    heads, first, *_ = tenure("jobs").splitlines()
+    assert heads.split() == ["JOB", "ACTION", "STATE", "DONE", "FAILED", "CREATED"]
+    assert first.split()[:6] == [job, "terminate", "COMPLETED", "1", "of", "1"]
+    assert tenure.json("jobs", job)["progress"]["done"] == 1
+    assert "terminate: 1 of 1 done" in tenure("jobs", job, "--wait")
+    assert "COMPLETED" in tenure("jobs", job, "--cancel")  # too late
+    tenure("jobs", "nothing", code=3)
+    assert "which job?" in tenure.run("jobs", "--cancel", code=2).stderr
+
+
+def test_colours_are_for_terminals_that_want_them(tenure: Shell) -> None:
+    tenure("run", "Order", "--id", "c", "--input", '"' + "x" * 300 + '"')
+    assert "\x1b[" not in tenure("list")
+    on_terminal = tenure.on_terminal("list")
+    assert "\x1b[" in on_terminal
+    assert "\x1b[" not in tenure.on_terminal("list", NO_COLOR="1")
+    assert "\x1b[" in tenure.on_terminal("list", NO_COLOR="")
+    assert "\x1b[" not in tenure.on_terminal("list", "-o", "json")
+
+
+def test_a_wait_shows_that_it_waits(tenure: Shell, engine: EngineProcess) -> None:
+    tenure("run", "Order", "--id", "w")
+    shown = tenure.on_terminal("wait", "w", "--timeout", "50ms")
+    assert "'w' is PENDING after 50ms" in shown
+    assert "w is PENDING, " not in tenure.run("wait", "w", "--timeout", "50ms", code=8).stderr
+    with tenure.open("wait", "w", terminal=True) as waiting:
+        waiting.until("w is PENDING, ")
+        tenure("terminate", "w")
+        waiting.until("TERMINATED")
+    assert waiting.code == 7
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[EngineProcess]:
+    engine = EngineProcess(tmp_path)
+    engine.start()
+    yield engine
+    engine.close()
+
+
+def test_wait_and_watch_outlive_the_server(mortal: EngineProcess, tmp_path: Path) -> None:
+    tenure = Shell(mortal.http_url, tmp_path)
+    tenure("run", "Order", "--id", "w")
+    with (
+        tenure.open("wait", "w", terminal=True) as waiting,
+        tenure.open("watch", "-o", "json") as watching,
+    ):
+        waiting.until("w is PENDING, ")
+        watching.until('"SYNCED"')
+        mortal.kill()
+        waiting.until("trying again")
+        mortal.start()
+        watching.until('"RESET"')
+        tenure("terminate", "w")
+        waiting.until("TERMINATED")
+        watching.until('"TERMINATED"')
+    assert waiting.code == 7
+    tenure.run("wait", "w", "--server", "http://127.0.0.1:1", code=5)  # never was there
+
+
+def test_who_stops_looking_at_a_job_is_told_that_it_goes_on(tenure: Shell) -> None:
+    job = {
+        "id": "j-1",
+        "action": "purge",
+        "state": "RUNNING",
+        "progress": {"matched": 3, "done": 1, "skipped": 0, "failed": 0},
+    }
+    with (
+        answering(json.dumps(job)) as url,
+        tenure.open("jobs", "j-1", "--wait", "--server", url, terminal=True) as asking,
+    ):
+        asking.until("purge: 1 of 3 done")
+        asking.interrupt()
+        asking.until("the server goes on with it: tenure jobs j-1")
+    assert asking.code == 130
+
+
+def test_a_server_of_another_kind_is_told(tenure: Shell) -> None:
+    with answering("<html>welcome") as url:
+        for words in (("list",), ("watch",), ("run", "Order")):
+            refused = tenure.run(*words, "--server", url, code=5)
+            assert "does not answer as Tenure does" in refused.stderr
+
+
+def test_watch_takes_an_id_or_filters(tenure: Shell) -> None:
+    assert "not both" in tenure.run("watch", "w", "--status", "FAILED", code=2).stderr
+    assert "not both" in tenure.run("watch", "w", "--new", code=2).stderr
+    assert "No such option" in tenure.run("watch", "--created-from", "1d", code=2).stderr
 
 
 def test_watch_follows_one_to_its_end(tenure: Shell, worker: Worker) -> None:

@@ -5,6 +5,7 @@ Out of scope: what the commands do (each has its own tests).
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from tenure_cli import __main__ as entry
 from tenure_cli.commands import PROCESSES, VERBS, Process, Verb
 from tenure_cli.delegate import delegate
+from tenure_cli.group import tenure
 from tenure_common.errors import NoSuchInstanceError, UsageError
 from tenure_common.version import VERSION
 
@@ -131,11 +133,34 @@ def test_a_broken_package_of_ours_is_not_called_uninstalled() -> None:
 
 
 @pytest.mark.parametrize("name", [*PROCESSES, *VERBS])
-def test_every_command_can_be_loaded_and_has_an_example(
+def test_every_command_can_be_loaded_and_has_one_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert entry.main([name, "--help"]) == 0
-    assert f"tenure {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert len(re.findall(r"(?i)^ *example: ", shown, re.MULTILINE)) == 1
+    assert re.search(rf'(?im)^ *example: (eval "\$\()?tenure {name}\b', shown)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_option_of_a_verb_says_what_it_does(name: str) -> None:
+    command = tenure.get_command(click.Context(tenure, info_name="tenure"), name)
+    assert command is not None
+    assert not [
+        one.name for one in command.params if isinstance(one, click.Option) and not one.help
+    ]
+
+
+@pytest.mark.parametrize("name", ["dev", "list"])
+def test_a_reader_that_has_enough_is_no_error_to_tell(name: str) -> None:
+    script = Path(sys.executable).with_name("tenure")
+    with subprocess.Popen(
+        [str(script), name, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as ran:
+        assert ran.stdout is not None
+        ran.stdout.close()
+        assert ran.stderr is not None
+        assert ran.stderr.read() == ""
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

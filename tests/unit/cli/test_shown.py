@@ -40,6 +40,44 @@ def test_colours_have_no_width() -> None:
     assert shown.table(("S", "N"), [("a", nothing)]) == "S   N\na"
 
 
+ROW = ("o-1", "x" * 40, click.style("y" * 30, fg="red"), "z")
+
+
+def widths(text: str) -> list[int]:
+    return [len(cell) for cell in click.unstyle(text.splitlines()[1]).split()]
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        pytest.param(None, [3, 40, 30, 1], id="not-a-terminal"),
+        pytest.param(83, [3, 40, 30, 1], id="it-fits"),
+        pytest.param(82, [3, 39, 30, 1], id="one-too-many"),
+        pytest.param(60, [3, 23, 24, 1], id="the-widest-first"),
+        pytest.param(10, [3, 16, 16, 1], id="no-room"),
+    ],
+)
+def test_columns_that_give_way(room: int | None, expected: list[int]) -> None:
+    text = shown.table(("A", "B", "C", "D"), [ROW], give=(1, 2), room=room)
+    assert widths(text) == expected
+    assert "\x1b[31m" in text
+    assert text.count("…") == sum(
+        full > seen for full, seen in zip((3, 40, 30, 1), expected, strict=True)
+    )
+
+
+def test_a_problem_is_one_line() -> None:
+    failed = {**RUNNING, "status": "FAILED", "error": "ValueError: no\n  such\tcard"}
+    assert shown.problem(failed) == "ValueError: no such card"
+    assert len(shown.instances([failed], now=NOW).splitlines()) == 2
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 activity"), (2, "2 activities")])
+def test_what_is_under_way(count: int, told: str) -> None:
+    text = shown.details({**RUNNING, "pendingActivities": count}, now=NOW)
+    assert f"under way      {told}" in text.splitlines()
+
+
 def test_instances() -> None:
     stalled = {**RUNNING, "status": "STALLED", "stall": {"reason": "R", "description": "too big"}}
     failed = {

@@ -57,6 +57,31 @@ def test_what_has_not_ended_says_how_long_it_waits() -> None:
     ]
 
 
+def test_what_is_open_when_it_has_ended_is_not_waited_for() -> None:
+    lines = told(
+        event("TimerCreated", 0, 0, fireAt=format_time(T0 + 10_000 * MS)),
+        event("ExecutionCompleted", 5, 1, status="COMPLETED"),
+        now=90_000,
+    )
+    assert lines[0] == (0, "timer, 10.0 s", "not waited for", None)
+
+
+def test_where_a_rerun_can_begin_has_its_number() -> None:
+    lines = tell(
+        [
+            event("ExecutionStarted", 0, name="Order"),
+            event("TaskScheduled", 0, 0, name="charge"),
+            event("EventRaised", 1, name="Go"),
+            event("TimerCreated", 2, 1, fireAt=format_time(T0 + MS)),
+            event("ChildWorkflowInstanceCreated", 2, 2, name="Ship", instanceId="s"),
+            event("EventSent", 3, 3, name="Go", instanceId="b"),
+            event("TaskCompleted", 4, taskScheduledId=0),
+        ],
+        now=T0,
+    )
+    assert [line.event_id for line in lines] == [None, 0, None, 1, 2, None]
+
+
 def test_failures_are_told_in_a_line() -> None:
     failure = {"errorType": "ValueError", "message": "no\n  such card " + "x" * 100}
     (_, line) = tell(
