@@ -160,8 +160,11 @@ def command_line() -> str:
         lines += [f"## tenure {name}", "", _text(command.help or ""), ""]
         if command.epilog:
             lines += ["```sh", command.epilog.removeprefix("Example: "), "```", ""]
+        words = command.collect_usage_pieces(own)
+        lines += [f"`{' '.join(['tenure', name, *words])}`", ""]
         rows = [_flag(one, own) for one in command.get_params(own) if isinstance(one, click.Option)]
-        lines += ["| | |", "|---|---|", *[row for row in rows if row], ""]
+        if any(rows):
+            lines += ["| | |", "|---|---|", *[row for row in rows if row], ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -186,11 +186,10 @@ def _handshake(target: Target, error: ssl.SSLError) -> str:
 
 def _object(text: bytes) -> Json:
     """Raises: ValueError."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    if not text.lstrip().startswith(b"{"):
         message = "not a JSON object"
-        raise ValueError(message)  # noqa: TRY004 - as json.loads says that it cannot be read
-    return found
+        raise ValueError(message)
+    return dict(json.loads(text))
 
 
 def _text(value: object) -> object:

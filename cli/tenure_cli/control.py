@@ -269,4 +269,6 @@ def _act(
 
 def _planned(action: str, plan: Json) -> str:
     statuses = ", ".join(f"{count} {name}" for name, count in plan["byStatus"].items())
-    return f"{action} of {plan['matched']} instances" + (f" ({statuses})" if statuses else "")
+    matched = plan["matched"]
+    instances = "instance" if matched == 1 else "instances"
+    return f"{action} of {matched} {instances}" + (f" ({statuses})" if statuses else "")

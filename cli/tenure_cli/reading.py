@@ -12,7 +12,7 @@ import click
 
 from tenure_cli import shown, story
 from tenure_cli.api import Api, Json
-from tenure_cli.options import chosen, filtered, formed, kept
+from tenure_cli.options import STATUSES, chosen, filtered, formed, kept
 from tenure_cli.patience import AGAIN, Patience
 from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
@@ -48,7 +48,8 @@ def listing(
     filters = chosen(given)
     if count:
         counts = api.get("counts", **filters)
-        rows = [(name, str(number)) for name, number in counts["byStatus"].items()]
+        found = sorted(counts["byStatus"].items(), key=lambda one: _place(one[0]))
+        rows = [(name, str(number)) for name, number in found]
         shown.show(
             counts,
             form,
@@ -56,23 +57,28 @@ def listing(
             names=[str(counts["total"])],
         )
         return
-    found: list[Json] = []
+    listed: list[Json] = []
     more: str | None = None
-    while everything or len(found) < limit:
-        size = _PAGE if everything else min(_PAGE, limit - len(found))
+    while everything or len(listed) < limit:
+        size = _PAGE if everything else min(_PAGE, limit - len(listed))
         page = api.get("instances", limit=size, order=order, cursor=more, **filters)
-        found += page["instances"]
+        listed += page["instances"]
         more = page.get("cursor")
         if more is None:
             break
     shown.show(
-        {"instances": found},
+        {"instances": listed},
         form,
-        people=lambda: shown.instances(found, now=wall_ns()) if found else "no instances",
-        names=[one["instanceId"] for one in found],
+        people=lambda: shown.instances(listed, now=wall_ns()) if listed else "no instances",
+        names=[one["instanceId"] for one in listed],
     )
     if more is not None:
-        click.echo(f"the first {len(found)}; --limit or --all shows more", err=True)
+        click.echo(f"the first {len(listed)}; --limit or --all shows more", err=True)
+
+
+def _place(status: str) -> int:
+    """Where a status stands in the life of an instance."""
+    return STATUSES.index(status) if status in STATUSES else len(STATUSES)
 
 
 @click.command(epilog="Example: tenure get order-42 -o json")

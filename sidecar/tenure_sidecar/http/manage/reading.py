@@ -182,4 +182,8 @@ async def wait(call: Call[None, WaitQuery]) -> Answer:
             await api.operations.wait(call.id, end=end)
     except TimeoutError:
         reached = False
-    return Answer(Waited(reached, await look(api, call.id, raw=wanted.raw)))
+    one = await look(api, call.id, raw=wanted.raw)
+    # Without a timeout there was no time to look; and it may have happened just now.
+    status = Status[one.status]
+    reached = reached or (status.terminal if end else status is not Status.PENDING)
+    return Answer(Waited(reached, one))

@@ -269,6 +269,19 @@ async def test_a_wait_that_runs_out(engine: Served) -> None:
         assert answer.body["instance"]["status"] == "PENDING"
 
 
+async def test_a_wait_without_time_sees_what_is_there(engine: Served) -> None:
+    engine.connect()
+    await engine.start("ask", "a")
+    await engine.started("a")
+    for until, reached in (("started", True), ("completed", False)):
+        answer = await engine.get("/instances/a/wait", until=until, timeout=0)
+        assert answer.body["reached"] is reached
+    await engine.post("/instances/a/terminate")
+    for until in ("started", "completed"):
+        answer = await engine.get("/instances/a/wait", until=until, timeout=0)
+        assert answer.body["reached"] is True
+
+
 async def test_a_wait_for_what_is_deleted(engine: Served) -> None:
     await engine.start("ask", "a")
     waiting = asyncio.ensure_future(engine.get("/instances/a/wait"))
