@@ -157,7 +157,7 @@ def details(one: Json, *, now: int) -> str:
 
 def _under_way(one: Json) -> str | None:
     count = one.get("pendingActivities") or 0
-    return f"{count} activit{'y' if count == 1 else 'ies'}" if count else None
+    return f"{count} {'activity' if count == 1 else 'activities'}" if count else None
 
 
 def _versioned(one: Json) -> str:
