@@ -4,6 +4,10 @@ Each member has a channel that connects by itself and again after a break.  Call
 until it fails; then to the next one that is connected.  A call is only handed to a channel that *is*
 connected: so "could not connect" always means that nothing was sent.
 
+gRPC looks up a name again ever more rarely, up to once in two minutes, while the name has no address.
+A channel that does not connect is therefore replaced: the new one looks at once, and finds a service
+that came back with another address.
+
 gRPC's own retries are off: they would repeat writes.  Two pools never share a connection.
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -32,13 +37,16 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),  # also how long one attempt may take
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.keepalive_time_ms", 10_000),  # etcd allows one in 5 s
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
+_READY = grpc.ChannelConnectivity.READY
 _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 _TLS_CHECK = 10.0  # seconds between looks at the files
 _GRACE = 5.0  # seconds for calls on connections that are replaced
+_CONNECT = 5.0  # seconds for a channel to connect, before it is replaced
 
 
 class Method(NamedTuple):
@@ -61,25 +69,47 @@ def dial(target: str, credentials: grpc.ChannelCredentials | None) -> Any:  # no
 
 
 class Endpoint:
-    """One member's address and the channel to it."""
+    """One member's address and the channel to it.
 
-    def __init__(self, url: str, channel: Any, wake: asyncio.Event) -> None:  # noqa: ANN401
+    Args:
+        url: for people.
+        dial: makes a channel to it.
+        wake: set whenever it is connected.
+    """
+
+    def __init__(self, url: str, dial: Callable[[], Any], wake: asyncio.Event) -> None:
         self.url = url
-        self.channel = channel
+        self.channel = dial()
+        self._dial = dial
+        self._wake = wake
         self._calls: dict[str, Any] = {}
-        self._task = asyncio.get_running_loop().create_task(self._follow(wake), name=f"etcd {url}")
+        self._task = asyncio.get_running_loop().create_task(self._follow(), name=f"etcd {url}")
 
     @property
     def connected(self) -> bool:
         """Whether a call would leave at once."""
-        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        return self._state() is _READY
 
-    async def _follow(self, wake: asyncio.Event) -> None:
+    def _state(self) -> grpc.ChannelConnectivity:
+        state: grpc.ChannelConnectivity = self.channel.get_state(try_to_connect=True)
+        return state
+
+    async def _follow(self) -> None:
         """Keep connecting, and tell when connected."""
-        while (state := self.channel.get_state(try_to_connect=True)) is not _SHUTDOWN:
-            if state is grpc.ChannelConnectivity.READY:
-                wake.set()
-            await self.channel.wait_for_state_change(state)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CONNECT):
+                    while (state := self._state()) is not _READY:
+                        if state is _SHUTDOWN:
+                            return
+                        await self.channel.wait_for_state_change(state)
+            if self.connected:
+                self._wake.set()
+                await self.channel.wait_for_state_change(_READY)
+            else:
+                old, self.channel = self.channel, self._dial()
+                self._calls.clear()
+                await old.close()
 
     def unary(self, method: Method) -> Any:  # noqa: ANN401 - grpc's own type is not generic
         """The callable of a unary RPC."""
@@ -147,7 +177,7 @@ class Pool:
     def _connect(self) -> list[Endpoint]:
         credentials = None if self._files is None else channel_credentials(self._files)
         return [
-            Endpoint(url, self._dial(url.partition("://")[2], credentials), self._wake)
+            Endpoint(url, partial(self._dial, url.partition("://")[2], credentials), self._wake)
             for url in self._urls
         ]
 
