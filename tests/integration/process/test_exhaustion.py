@@ -10,9 +10,8 @@ import contextlib
 import resource
 import socket
 import sys
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def answers(engine: EngineProcess) -> bool:
 
 
 @contextlib.contextmanager
-def crowd(port: int) -> Iterator[None]:
+def crowd(port: int) -> Generator[None]:
     with contextlib.ExitStack() as stack:
         for _ in range(CROWD):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
