@@ -17,14 +17,12 @@ import msgspec
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import Fleet, Sidecar
+from support.fleet import NEXT, PRESENT, Fleet, Sidecar
 from tenure_sidecar.etcd import prefix_end
 from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.etcd.values import Book, HeadValue, unpack
 
 WIDTH = 16
-PRESENT = ("-m", "tenure_sidecar")
-NEXT = (str(Path(__file__).with_name("next_version.py")),)
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -35,6 +35,8 @@ from tenure_sidecar.etcd import EtcdClient
 LEASE = 2  # seconds: etcd's shortest
 TIMEOUT = 2.0  # seconds of a call to etcd
 PARTITIONS = 64
+PRESENT = ("-m", "tenure_sidecar")  # the program of a sidecar
+NEXT = (str(Path(__file__).parents[1] / "cluster" / "next_version.py"),)  # of the next version
 WITHIN = 60.0  # seconds: a bound for a broken fleet, not a target
 _AFTER = 50  # effects from when all is as it should be until a fault counts as over
 
@@ -119,7 +121,7 @@ class Fleet:
         size: int = 3,
         lease: int = LEASE,
         wired: bool = True,
-        program: Sequence[str] = ("-m", "tenure_sidecar"),
+        program: Sequence[str] = PRESENT,
         app: Sequence[str] = ("worker.py",),
     ) -> None:
         self.cluster = cluster
