@@ -1,7 +1,8 @@
 """One workflow that fans out over all replicas, and what happens to it when one of them goes.
 
 Real parts only, each a process: etcd, three sidecars, their stock SDK apps.  In scope: lending under
-F1 (the owner, a borrower), F6, F24 (two versions) and F25 (SIGTERM of a borrower), judged by the log of effects.
+F1 (the owner, a borrower), F6, F24 (two versions) and F25 (SIGTERM of a borrower), judged by the log of
+effects.
 """
 
 from __future__ import annotations
