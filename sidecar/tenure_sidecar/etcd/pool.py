@@ -9,6 +9,9 @@ A channel that does not connect is therefore replaced: the new one looks at once
 that came back with another address.
 
 gRPC's own retries are off: they would repeat writes.  Two pools never share a connection.
+
+When certificates are replaced, new connections are made beside the old ones, which serve until a new
+one stands: files of which only one was written yet, or which etcd does not take, cost nothing.
 """
 
 from __future__ import annotations
@@ -172,6 +175,7 @@ class Pool:
         self._wake = asyncio.Event()
         self._first = 0
         self._endpoints = self._connect()
+        self._coming: list[Endpoint] = []  # with newer certificates, until one is connected
         self._retired: set[asyncio.Task[None]] = set()
 
     def _connect(self) -> list[Endpoint]:
@@ -186,6 +190,10 @@ class Pool:
         """One for each member, in the order of the URLs."""
         return self._endpoints
 
+    def left(self, endpoint: Endpoint) -> bool:
+        """Whether there is another in its place, with newer certificates."""
+        return endpoint not in self._endpoints
+
     async def ready(self, within: float) -> Endpoint:
         """An endpoint that is connected, the one used last if possible.
 
@@ -194,13 +202,14 @@ class Pool:
 
         Raises: EtcdUnavailableError.
         """
-        self._reload()
+        self.look()
         if (endpoint := self._pick()) is not None:
             return endpoint
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while True:
                     self._wake.clear()
+                    self._renew()
                     if (endpoint := self._pick()) is not None:
                         return endpoint
                     await self._wake.wait()
@@ -225,8 +234,9 @@ class Pool:
         if self._endpoints[self._first] is endpoint:
             self._first = (self._first + 1) % len(self._endpoints)
 
-    def _reload(self) -> None:
+    def look(self) -> None:
         """Make the connections anew when the certificates changed."""
+        self._renew()
         if self._tls is None or self._clock() < self._check_at:
             return
         self._check_at = self._clock() + _TLS_CHECK
@@ -239,9 +249,18 @@ class Pool:
             return
         _log.info("etcd certificates changed, connecting anew")
         self._files = files
-        old, self._endpoints = self._endpoints, self._connect()
-        for endpoint in old:
-            task = asyncio.get_running_loop().create_task(endpoint.close(_GRACE))
+        self._retire(self._coming, 0.0)
+        self._coming = self._connect()
+
+    def _renew(self) -> None:
+        """Leave the old connections, once one with the newer certificates stands."""
+        if any(endpoint.connected for endpoint in self._coming):
+            self._retire(self._endpoints, _GRACE)
+            self._endpoints, self._coming = self._coming, []
+
+    def _retire(self, endpoints: Sequence[Endpoint], grace: float) -> None:
+        for endpoint in endpoints:
+            task = asyncio.get_running_loop().create_task(endpoint.close(grace))
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
 
@@ -250,4 +269,4 @@ class Pool:
         for task in self._retired:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
-        await asyncio.gather(*(endpoint.close() for endpoint in self._endpoints))
+        await asyncio.gather(*(one.close() for one in (*self._endpoints, *self._coming)))
