@@ -279,11 +279,14 @@ def webhooks(objects: list[Json]) -> list[Json]:
 
 
 def test_webhook_touches_only_pods_that_ask(objects: list[Json]) -> None:
-    label, annotation = webhooks(objects)
+    label, annotation, slip = webhooks(objects)
     assert label["objectSelector"] == {"matchLabels": {"tenure.dev/inject": "true"}}
     (condition,) = annotation["matchConditions"]
     assert "'tenure.dev/inject' in object.metadata.annotations" in condition["expression"]
-    for one in (label, annotation):
+    does_not_ask, speaks = slip["matchConditions"]
+    assert does_not_ask["expression"].startswith("!has(object.metadata.annotations) || !(")
+    assert "startsWith('tenure.dev/')" in speaks["expression"]
+    for one in (label, annotation, slip):
         assert one["rules"] == [
             {
                 "operations": ["CREATE"],
@@ -296,19 +299,22 @@ def test_webhook_touches_only_pods_that_ask(objects: list[Json]) -> None:
         (excluded,) = one["namespaceSelector"]["matchExpressions"]
         assert excluded["operator"] == "NotIn"
         assert {"kube-system", "tenure-system"} <= set(excluded["values"])
-        assert one["reinvocationPolicy"] == "IfNeeded"
-        assert one["timeoutSeconds"] <= 5
+        assert one["reinvocationPolicy"] == ("Never" if one is slip else "IfNeeded")
+        assert one["timeoutSeconds"] <= (1 if one is slip else 5)
 
 
 def test_webhook_fails_closed_unless_told_otherwise(rendered: dict[str, list[Json]]) -> None:
     for of, policy in (("default", "Fail"), ("everything", "Ignore")):
-        assert {one["failurePolicy"] for one in webhooks(rendered[of])} == {policy}
+        *asking, slip = webhooks(rendered[of])
+        assert {one["failurePolicy"] for one in asking} == {policy}
+        assert slip["failurePolicy"] == "Ignore", "no pod depends on being told of a slip"
 
 
 def test_dapr_is_asked_about_only_with_compatibility(rendered: dict[str, list[Json]]) -> None:
     for of, there in (("default", False), ("everything", True)):
-        (condition,) = webhooks(rendered[of])[1]["matchConditions"]
-        assert ("dapr.io/enabled" in condition["expression"]) is there
+        for one in webhooks(rendered[of])[1:]:
+            condition = one["matchConditions"][0]
+            assert ("dapr.io/enabled" in condition["expression"]) is there
 
 
 def test_chart_says_nothing_about_the_injectors_own_ca(rendered: dict[str, list[Json]]) -> None:
