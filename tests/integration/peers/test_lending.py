@@ -16,6 +16,7 @@ from support.lenders import Member, Members, fan_out, until
 from support.toy import decode_event
 from tenure_sidecar.dispatch.stream import Caps
 from tenure_sidecar.engine import events as ev
+from tenure_sidecar.engine.settings import Concurrency
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -107,6 +108,23 @@ async def test_a_peer_never_has_more_than_it_can_run(pair: Pair) -> None:
     pair.near.complete(pair.near.tasks.popleft(), "x")
     assert len(await finish(pair, instance_id, 12)) == 12
     assert pair.peer.dispatcher.loans.taken == 11
+
+
+async def test_a_limit_counts_what_runs_at_a_sidecars_own_workers_whosever_it_is(
+    pair: Pair,
+) -> None:
+    pair.owner.dispatcher.limit(Concurrency(activities=1))
+    pair.peer.dispatcher.limit(Concurrency(activities=2))
+    await with_slots(pair, 8, 8)
+    instance_id = await fan_out(pair.owner, pair.near, 9)
+    assert len(pair.near.tasks) == 1, "what is lent is not counted where it comes from"
+    for _ in range(8):
+        await until(lambda: pair.away.tasks, "the peer has some")
+        assert len(pair.away.tasks) <= 2, "it is counted where it runs"
+        pair.away.complete(pair.away.tasks.popleft(), "x")
+    pair.near.complete(pair.near.tasks.popleft(), "x")
+    assert len(await finish(pair, instance_id, 9)) == 9
+    assert pair.peer.dispatcher.loans.taken == 8
 
 
 async def test_an_owner_without_a_worker_for_it_lends_everything(pair: Pair) -> None:
