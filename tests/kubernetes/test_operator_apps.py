@@ -128,16 +128,16 @@ def test_what_somebody_else_sets_is_set_back_and_told(rig: Rig) -> None:
 
 
 def test_nothing_is_written_when_nothing_has_changed(rig: Rig) -> None:
-    rig.kubectl.apply(app(retention=WEEK), app("second", appID="orders"), app("nobody"))
+    rig.kubectl.apply(app(retention=WEEK), app("spare", appID="orders"), app("nobody"))
     for name, reason in (
         ("orders", "Applied"),
-        ("second", "AppIDInUse"),
+        ("spare", "AppIDInUse"),
         ("nobody", "NoSuchApp"),
     ):
         becomes(rig, name, reason)
     operator = rig.operators[0]
     assert operator.stop() == 0
-    before = {name: version(rig, name) for name in ("orders", "second", "nobody")}
+    before = {name: version(rig, name) for name in ("orders", "spare", "nobody")}
     kept = rig.ask("settings")["version"]
     operator.start()
     operator.wait_until(
@@ -186,10 +186,12 @@ def test_what_the_gateway_does_not_take_is_told_and_not_tried_in_a_hot_loop(rig:
     found = becomes(rig, "long", "BadRequest")
     assert "retention.any" in found["message"]
     assert "TN0004" in told(rig, "long", "BadRequest")
-    before, seen = rig.operators[0].metric("tenure_operator_refusals_total"), version(rig, "long")
+    seen = version(rig, "long")
     rig.kubectl.apply(app("other", appID="elsewhere"))
     becomes(rig, "other", "NoSuchApp")
-    assert rig.operators[0].metric("tenure_operator_refusals_total") == before + 1
+    # Twice at most: the watch may tell of the finalizer before the answer to writing it is there.
+    refused = rig.operators[0].metric("tenure_operator_refusals_total", 'reason="BadRequest"')
+    assert 1 <= refused <= 2
     assert version(rig, "long") == seen
     assert settings(rig) == NOTHING
 
@@ -201,18 +203,27 @@ def test_of_two_resources_the_older_one_has_the_app_and_the_other_takes_over(rig
     assert "'first'" in becomes(rig, "second", "AppIDInUse")["message"]
     assert "'first'" in told(rig, "second", "AppIDInUse")
     assert settings(rig) == {**NOTHING, "retention": WEEK}
-    assert "finalizers" not in rig.kubectl.get("workflowapp", "second")["metadata"]
     rig.kubectl("delete", "workflowapp", "first", "--timeout=60s")
     becomes(rig, "second", "Applied")
     assert settings(rig) == {**NOTHING, "retention": {"any": "2d"}}
 
 
+def test_of_several_resources_deleted_at_once_nothing_stays_set(rig: Rig) -> None:
+    names = ("one", "two", "three")
+    rig.kubectl.apply(*(app(name, appID="orders", retention=WEEK) for name in names))
+    for name in names:
+        until(f"{name} known", lambda name=name: condition(rig, name))
+    is_set(rig, retention=WEEK)
+    rig.kubectl("delete", "workflowapps", *names, "--timeout=60s")
+    assert settings(rig) == NOTHING
+
+
 def test_the_one_that_waits_can_be_deleted_without_harm(rig: Rig) -> None:
     rig.kubectl.apply(app("first", appID="orders", retention=WEEK))
     becomes(rig, "first", "Applied")
-    rig.kubectl.apply(app("second", appID="orders"))
-    becomes(rig, "second", "AppIDInUse")
-    rig.kubectl("delete", "workflowapp", "second", "--timeout=60s")
+    rig.kubectl.apply(app("next", appID="orders"))
+    becomes(rig, "next", "AppIDInUse")
+    rig.kubectl("delete", "workflowapp", "next", "--timeout=60s")
     assert settings(rig) == {**NOTHING, "retention": WEEK}
 
 

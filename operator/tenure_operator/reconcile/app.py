@@ -7,6 +7,10 @@ settings.  Of several resources of one app the oldest has it; the others say so 
 The order of things: the finalizer, so that a deletion waits for us; the settings; the status.  Before
 settings are written the API server is asked which resources of the app there are, since a watch that has
 just begun, or was broken, knows too few or too many.
+
+A resource that is deleted takes the settings back, unless another one is there that will do so in its
+turn: it has the finalizer, and is not being deleted.  So no settings are left behind, and none are away
+for a moment when one resource follows another.
 """
 
 from __future__ import annotations
@@ -67,11 +71,11 @@ def next_step(  # noqa: PLR0911 - one answer for each state of things
     """
     if app.metadata.deleted:
         return _leave(app, seen, now=now, attempts=attempts)
+    if not _held(app):
+        return SetFinalizers((*app.metadata.finalizers, FINALIZER_SETTINGS))
     other = _older(app, seen.rivals)
     if other is not None:
         return _lost(app, other, now=now) if seen.confirmed else Confirm()
-    if FINALIZER_SETTINGS not in app.metadata.finalizers:
-        return SetFinalizers((*app.metadata.finalizers, FINALIZER_SETTINGS))
     if seen.refusal is not None and seen.refusal.code != _CHANGED:
         return _refused(app, seen.refusal, now=now, attempts=attempts)
     if seen.app is None or seen.refusal is not None:
@@ -153,9 +157,7 @@ def _refused(app: WorkflowApp, refusal: Refusal, *, now: int, attempts: int) -> 
     return _rest(app, _beside(app, old, *wanted, now=now), wake_at=now + pause)
 
 
-def _lost(app: WorkflowApp, other: WorkflowApp, *, now: int) -> Step:
-    if FINALIZER_SETTINGS in app.metadata.finalizers:
-        return _released(app)  # there is nothing of this one to take back
+def _lost(app: WorkflowApp, other: WorkflowApp, *, now: int) -> Rest:
     text = (
         f"WorkflowApp '{other.metadata.name}' is older and has app '{app.app_id}': an app has one; "
         "delete one of the two"
@@ -182,13 +184,13 @@ def _beside(app: WorkflowApp, old: AppStatus, *wanted: Wanted, now: int) -> AppS
 def _leave(  # noqa: PLR0911 - one answer for each state of things
     app: WorkflowApp, seen: Seen, *, now: int, attempts: int
 ) -> Step:
-    """The app goes back to its sidecars' flags, unless another resource takes it over."""
+    """The app goes back to its sidecars' flags, unless another resource has it."""
     refusal = seen.refusal
-    if FINALIZER_SETTINGS not in app.metadata.finalizers:
+    if not _held(app):
         return Rest()
     if not seen.confirmed:
         return Confirm()
-    if any(not rival.metadata.deleted for rival in seen.rivals):
+    if any(_held(rival) and not rival.metadata.deleted for rival in seen.rivals):
         return _released(app)
     if refusal is not None and refusal.code == _NO_APP:
         return _released(app)
@@ -223,6 +225,10 @@ def _released(app: WorkflowApp, *announcements: Announcement) -> SetFinalizers:
 
 
 # --- small questions ------------------------------------------------------------------------------
+
+
+def _held(app: WorkflowApp) -> bool:
+    return FINALIZER_SETTINGS in app.metadata.finalizers
 
 
 def _older(app: WorkflowApp, rivals: tuple[WorkflowApp, ...]) -> WorkflowApp | None:

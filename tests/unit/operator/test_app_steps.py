@@ -213,9 +213,7 @@ def test_of_two_the_oldest_has_the_app() -> None:
     first, second = app("first", metadata=EARLIER), app("second", retention=WEEK)
     assert next_step(first, Seen(rivals=(second,)), now=NOW) == Look()
     assert next_step(second, Seen(rivals=(first,)), now=NOW) == Confirm()
-    seen = Seen(rivals=(first,), confirmed=True)
-    assert next_step(second, seen, now=NOW) == SetFinalizers(())
-    status, step = rest(app("second", held=False, retention=WEEK), seen)
+    status, step = rest(second, Seen(rivals=(first,), confirmed=True))
     assert ready(status)[:2] == ("False", "AppIDInUse")
     assert "'first'" in ready(status)[2]
     assert [told.warning for told in step.announcements] == [True]
@@ -231,8 +229,8 @@ def test_of_two_of_the_same_second_the_name_decides() -> None:
 
 
 def test_one_that_loses_the_app_shows_nothing_of_it() -> None:
-    one = app("second", held=False)
-    known, _ = rest(app("second"), Seen(app=view()))
+    one = app("second")
+    known, _ = rest(one, Seen(app=view()))
     late = msgspec.structs.replace(one, status=known)
     status, _ = rest(late, Seen(rivals=(app("first", metadata=EARLIER),), confirmed=True))
     assert status.workers is None
@@ -262,12 +260,16 @@ def test_a_deletion_takes_the_settings_back_and_then_lets_go() -> None:
     assert (step.finalizers, step.announcements[0].reason) == ((), "SettingsReset")
 
 
-def test_a_deletion_leaves_the_settings_to_the_resource_that_takes_over() -> None:
-    one = app("first", deleted=DELETED, metadata=EARLIER)
-    seen = Seen(confirmed=True, rivals=(app("second"),))
+@pytest.mark.parametrize("metadata", [EARLIER, {}], ids=["older", "younger"])
+def test_a_deletion_leaves_the_settings_to_another_resource_that_will_take_them_back(
+    metadata: dict[str, Any],
+) -> None:
+    one = app("first", deleted=DELETED)
+    seen = Seen(confirmed=True, rivals=(app("second", metadata=metadata),))
     assert next_step(one, seen, now=NOW) == SetFinalizers(())
-    gone = Seen(confirmed=True, rivals=(app("second", deleted=DELETED),))
-    assert next_step(one, gone, now=NOW) == Look(), "that one goes, too"
+    for other in (app("second", deleted=DELETED), app("second", held=False)):
+        seen = Seen(confirmed=True, rivals=(other,))
+        assert next_step(one, seen, now=NOW) == Look(), "that one may go without a word"
 
 
 @pytest.mark.parametrize(
