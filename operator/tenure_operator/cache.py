@@ -13,6 +13,7 @@ from tenure_operator.resources import (
     Resource,
     Workflow,
     WorkflowApp,
+    WorkflowEvent,
     WorkflowSchedule,
 )
 
@@ -108,8 +109,9 @@ class Cache:
         """How many there are of each kind and phase, for the metrics."""
         counts: dict[tuple[str, ...], float] = {}
         for key, one in self._all.items():
-            phased = not isinstance(one, WorkflowSchedule | WorkflowApp)
-            phase = one.status.phase or "Pending" if phased else ""
+            phase = ""
+            if isinstance(one, Workflow | WorkflowEvent):
+                phase = one.status.phase or "Pending"
             counts[key.kind, phase] = counts.get((key.kind, phase), 0) + 1
         return counts
 

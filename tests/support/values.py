@@ -97,7 +97,7 @@ def app(
     extra["finalizers"] = [FINALIZER_SETTINGS] if held else []
     if deleted is not None:
         extra["deletionTimestamp"] = deleted
-    body = {"metadata": meta(name, **extra, **(metadata or {})), "spec": spec}
+    body = {"metadata": meta(name, **{**extra, **(metadata or {})}), "spec": spec}
     return decode({**body, "status": status or {}}, WorkflowApp)
 
 
