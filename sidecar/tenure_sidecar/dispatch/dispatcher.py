@@ -180,9 +180,8 @@ class Dispatcher:
 
     def limit(self, most: Concurrency) -> None:
         """The workers together may have so much from now on; what they have is left to them."""
-        if most != self._lanes.most:
-            self._lanes.most = most
-            self._pump()
+        self._lanes.most = most
+        self._pump()
 
     def _unblock(self, stream: WorkerStream) -> None:
         stream.blocked = False
