@@ -26,6 +26,7 @@ from support.etcd import Cluster
 from support.one_engine import OneEngine
 from support.toy import Call, Event, Sleep
 from tenure_sidecar.store.etcd import Address, EtcdStore
+from tenure_sidecar.store.port import Store
 
 Steps = Generator[Any, Any, Any]
 
@@ -81,7 +82,7 @@ async def sizes(store: EtcdStore) -> tuple[int, int, int]:
     return keys, data, status.in_use
 
 
-async def fill(store: EtcdStore, workflow: Any, given: str, count: int) -> None:
+async def fill(store: Store, workflow: Any, given: str, count: int) -> None:
     """Run ``count`` instances until they have come to rest."""
     one = OneEngine(
         workflows={"workflow": workflow}, activities={"step": lambda given: given}, store=store

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from conformance.catalogue import GROUPS, SCENARIOS
-from conformance.sdks import SDKS, Sdk
+from conformance.sdks import DAPR_GO, SDKS, Sdk
 from conformance.suite import Scenario
 from tenure_sidecar.rpc.runtime import ACTOR_METHODS, OTHER_METHODS, STAGES
 from tenure_sidecar.rpc.service import task_hub
@@ -210,6 +210,11 @@ def _runtime() -> Iterator[str]:
     yield (
         "The component's name is ignored, so `ERR_WORKFLOW_COMPONENT_MISSING` and "
         "`ERR_WORKFLOW_COMPONENT_NOT_FOUND` are never answered."
+    )
+    yield ""
+    yield (
+        "Checked with the released clients that use it: `DaprClient` of `@dapr/dapr` over HTTP, that of "
+        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC; Python's `DaprClient` has metadata alone."
     )
     yield ""
 

@@ -71,7 +71,7 @@ class Sdk:
     package: str
     version: str
     registry: str
-    language: Literal["python", "js", "java"]
+    language: Literal["python", "js", "java", "go"]
     flavour: Flavour
     adapter: str
     """Name of the adapter in the language's driver."""
@@ -282,3 +282,15 @@ SDKS: tuple[Sdk, ...] = (
     ),
 )
 BY_KEY = {sdk.key: sdk for sdk in SDKS}
+
+# It speaks Dapr's workflow API; its worker is of a release that Dapr no longer supports.
+DAPR_GO = Sdk(
+    key="dapr-go",
+    package="github.com/dapr/go-sdk",
+    version="1.11.0",
+    registry="the Go module proxy",
+    language="go",
+    flavour="dapr",
+    adapter="client",
+    lacks={},
+)

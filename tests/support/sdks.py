@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance.sdks import SDKS, Sdk
+from conformance.sdks import DAPR_GO, SDKS, Sdk
 
 SUITE = Path(__file__).resolve().parents[1] / "conformance"
 LOCKS = SUITE / "locks"
@@ -52,7 +52,7 @@ def environment(sdk: Sdk) -> Environment:
     Raises: MissingToolError that names the missing program; RuntimeError when the installation
     failed, with what the package manager said.
     """
-    build = {"python": _python, "js": _js, "java": _java}[sdk.language]
+    build = {"python": _python, "js": _js, "java": _java, "go": _go}[sdk.language]
     return build(sdk)
 
 
@@ -102,6 +102,20 @@ def _java(sdk: Sdk) -> Environment:
     classpath = f"{folder / 'classes'}:{folder / 'lib'}/*"
     flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m"]
     return Environment([java, *flags, "-cp", classpath, f"{sdk.adapter}.Driver"])
+
+
+def _go(sdk: Sdk) -> Environment:
+    go = _tool("go", "Go 1.22 or newer")
+    lock = LOCKS / sdk.key
+    source = DRIVERS / "go" / f"{sdk.adapter}.go"
+    folder = _folder(sdk, lock / "go.mod", lock / "go.sum", source)
+    with _building(sdk, folder) as missing:
+        if missing:
+            folder.mkdir(parents=True)
+            for file in (lock / "go.mod", lock / "go.sum", source):
+                shutil.copy(file, folder / file.name)
+            _run(go, "build", "-mod=readonly", "-o", "driver", ".", folder=folder)
+    return Environment([str(folder / "driver")])
 
 
 def _belongs(source: Path, adapter: str) -> bool:
@@ -156,7 +170,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Build all environments."""
-    for sdk in SDKS:
+    for sdk in (*SDKS, DAPR_GO):
         environment(sdk)
         _say(f"ready: {sdk.title}")
 

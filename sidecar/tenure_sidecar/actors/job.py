@@ -101,14 +101,22 @@ def narrowed(query: Query, action: Action) -> Query | None:
 
 
 def advanced(job: Job, page: Page, *, now: int) -> Job:
-    """The job after a page of work."""
+    """The job after a page of work.
+
+    At the end, whatever matched and was not found counts as skipped: it was deleted or had changed
+    before its page was read, or was done by a try of its page whose progress was lost.
+    """
     over = page.cursor is None
     state = COMPLETED if over else CANCELED if job.cancel else RUNNING
+    done, failed = job.done + page.done, job.failed + len(page.faults)
+    skipped = job.skipped + page.skipped
+    if over:
+        skipped = max(skipped, job.matched - done - failed)
     return msgspec.structs.replace(
         job,
-        done=job.done + page.done,
-        skipped=job.skipped + page.skipped,
-        failed=job.failed + len(page.faults),
+        done=done,
+        skipped=skipped,
+        failed=failed,
         errors=(*job.errors, *page.faults)[:MAX_ERRORS],
         cursor=page.cursor,
         updated_at=now,

@@ -105,6 +105,10 @@ class Running:
             assert self._more(), f"it ended without {text!r}: {self._text!r}"
         self._text = self._text.partition(text)[2]
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def rest(self) -> str:
         """All that it writes until its end."""
         while self._more():
@@ -342,6 +346,25 @@ def test_wait_and_watch_outlive_the_server(mortal: EngineProcess, tmp_path: Path
         watching.until('"TERMINATED"')
     assert waiting.code == 7
     tenure.run("wait", "w", "--server", "http://127.0.0.1:1", code=5)  # never was there
+
+
+def test_a_job_outlives_the_server(mortal: EngineProcess, tmp_path: Path) -> None:
+    tenure = Shell(mortal.http_url, tmp_path)
+    count = 300
+    with Client(mortal.taskhub_address) as client:
+        for number in range(count):
+            client.start(f"m-{number:03}")
+    with tenure.open("terminate", "--all", "--yes", "-o", "json") as ending:
+        while '"action"' not in tenure("jobs", "-o", "json"):
+            assert ending.running
+        mortal.kill()  # in the middle, or just after it
+        mortal.start()
+        ending.until('"COMPLETED"')
+    assert ending.code == 0
+    assert tenure.json("list", "--count") == {"total": count, "byStatus": {"TERMINATED": count}}
+    (job,) = tenure.json("jobs")["jobs"]
+    assert job["progress"]["matched"] == count
+    assert job["progress"]["done"] + job["progress"]["skipped"] == count
 
 
 def test_who_stops_looking_at_a_job_is_told_that_it_goes_on(tenure: Shell) -> None:

@@ -6,7 +6,9 @@ In scope: every condition of ``Query`` alone and together, every order, cursors,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -128,6 +130,46 @@ async def test_a_query(listed: Hub, fields: dict[str, Any], expected: str) -> No
     assert ids(page.heads) == expected
     assert page.cursor is None
     assert await listed.store.count(query) == len(page.heads)
+
+
+# One of each kind of condition; what holds for an instance of the sample.
+CONDITIONS: list[tuple[dict[str, Any], Callable[[Case], bool]]] = [
+    (
+        {"statuses": {S.COMPLETED, S.RUNNING, S.FAILED}},
+        lambda case: case.status in {S.COMPLETED, S.RUNNING, S.FAILED},
+    ),
+    ({"name": "order"}, lambda case: case.name == "order"),
+    ({"id_prefix": "a"}, lambda case: case.id.startswith("a")),
+    ({"parent": "a1"}, lambda case: case.parent == "a1"),
+    ({"tags": {"team": "blue"}}, lambda case: case.tags.get("team") == "blue"),
+    ({"created_from": 15}, lambda case: case.created >= 15),
+    ({"created_to": 21}, lambda case: case.created < 21),
+    ({"completed_from": 70}, lambda case: case.completed >= 70),
+    ({"completed_to": 90}, lambda case: 0 < case.completed < 90),
+]
+KEYS: dict[Order, Callable[[Case], tuple[int, bytes]]] = {
+    Order.ID: lambda case: (0, case.id.encode()),
+    Order.CREATED: lambda case: (case.created, case.id.encode()),
+    Order.NEWEST: lambda case: (case.created, case.id.encode()),
+    Order.COMPLETED: lambda case: (case.completed, case.id.encode()),
+}
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_conditions_in_all_combinations(listed: Hub, order: Order) -> None:
+    for count in range(len(CONDITIONS) + 1):
+        for chosen in combinations(CONDITIONS, count):
+            fields: dict[str, Any] = {"order": order}
+            for condition, _ in chosen:
+                fields |= condition
+            expected = [case for case in SAMPLE if all(holds(case) for _, holds in chosen)]
+            if order is Order.COMPLETED:  # what goes on has no place in it
+                expected = [case for case in expected if case.completed]
+            expected.sort(key=KEYS[order], reverse=order is Order.NEWEST)
+            query = query_of(fields)
+            page = await listed.store.heads(query, limit=100)
+            assert ids(page.heads) == " ".join(case.id for case in expected), fields
+            assert await listed.store.count(query) == len(expected), fields
 
 
 @pytest.mark.parametrize(("fields", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])

@@ -64,12 +64,22 @@ def test_force_and_new_ids_take_any_status() -> None:
 
 def test_progress_adds_up_until_the_end() -> None:
     fault = Fault("i", "TN0004", "no")
-    one = advanced(JOB, Page(done=2, skipped=1, faults=(fault,), cursor="c"), now=5)
+    job = msgspec.structs.replace(JOB, matched=7)
+    one = advanced(job, Page(done=2, skipped=1, faults=(fault,), cursor="c"), now=5)
     assert (one.done, one.skipped, one.failed, one.state) == (2, 1, 1, RUNNING)
     assert (one.cursor, one.updated_at, one.finished_at) == ("c", 5, 0)
     two = advanced(one, Page(done=3, skipped=0, faults=(), cursor=None), now=8)
     assert (two.done, two.skipped, two.failed, two.state) == (5, 1, 1, COMPLETED)
     assert (two.finished_at, two.errors) == (8, (fault,))
+
+
+@pytest.mark.parametrize(("done", "skipped"), [(4, 3), (7, 0), (9, 0)])
+def test_what_is_not_found_any_more_is_skipped(done: int, skipped: int) -> None:
+    job = msgspec.structs.replace(JOB, matched=7)
+    half = advanced(job, Page(done=1, skipped=0, faults=(), cursor="c"), now=5)
+    assert half.skipped == 0
+    over = advanced(half, Page(done=done - 1, skipped=0, faults=(), cursor=None), now=8)
+    assert (over.done, over.skipped) == (done, skipped)
 
 
 def test_errors_are_bounded_and_still_counted() -> None:

@@ -71,7 +71,7 @@ JobBody = SuspendJob | ResumeJob | TerminateJob | PurgeJob | RestartJob | Rewind
 
 class Progress(msgspec.Struct, frozen=True):
     """``matched`` when the job was made; of these ``done``, ``skipped`` (deleted or in another
-    state by then) and ``failed`` so far."""
+    state by then, perhaps by a try of the job itself that a crash cut short) and ``failed`` so far."""
 
     matched: int
     done: int = 0
