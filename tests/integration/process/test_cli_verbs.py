@@ -223,6 +223,7 @@ def test_wait_tells_scripts_how_it_ended(tenure: Shell) -> None:
     assert "'w' is PENDING after 50ms" in late.stderr
     tenure("terminate", "w", "--output", '"enough"')
     assert '"enough"' in tenure("wait", "w", code=7)
+    assert '"enough"' in tenure("wait", "w", "--timeout", "0s", code=7)  # it has happened
     tenure("wait", "nobody", code=3)
 
 
