@@ -263,6 +263,16 @@ class Host:
         """The copy in memory, if there is one."""
         return self._residents.get(instance_id)
 
+    def conclusive(self, instance: Instance | None) -> bool:
+        """Whether the copy in memory (None: the store had none) says what there is now.
+
+        Where others write to the same store, one that has ended, or none, may be out of date: they
+        may have used the id again since it was read.  One that has not ended is the owner's.
+        """
+        if self.sharing is None:
+            return True
+        return instance is not None and not instance.durable.status.terminal
+
     def loading(self, instance_id: str) -> bool:
         """Whether the instance is being read."""
         return instance_id in self._loading
@@ -376,7 +386,10 @@ class Host:
     ) -> None:
         for then in self._loading.pop(instance_id, []):
             try:
-                then(instance, error)
+                if instance is not None and instance.closed:  # by an earlier one of them
+                    self.reach(instance_id, then)
+                else:
+                    then(instance, error)
             except Exception:  # noqa: BLE001 - a bug of one caller's; the others must hear
                 _log.exception("caller of a load failed", instance=instance_id)
         if instance is not None:
@@ -423,6 +436,8 @@ class Host:
             return
         stale = self._residents.get(head.instance_id)
         if stale is not None:
+            if stale.seen > created.at:
+                return  # the id has been used again since, and the watch has told so already
             self._forget(stale, NotOwnerError(f"'{stale.id}' was started anew"))
         if creation.timer is not None:
             self.reminders.set((creation.timer,))
@@ -517,7 +532,8 @@ class Host:
         """Everything of the instance was deleted."""
         instance = self._residents.get(instance_id)
         if instance is not None:
-            self._forget(instance, NoSuchInstanceError(f"'{instance_id}' was purged"))
+            self._let_go(instance, NoSuchInstanceError(f"'{instance_id}' was purged"))
+            self.wake(instance_id)  # others may have used the id again before we heard
         self.waiters.gone(instance_id)
 
     # --- timers -------------------------------------------------------------------------------
@@ -546,13 +562,14 @@ class Host:
     # --- reads --------------------------------------------------------------------------------
 
     async def head(self, instance_id: str) -> Head | None:
-        """The durable head; from memory when resident.
+        """The durable head; from memory when resident and conclusive.
 
         Not while a commit is under way where others read the same store: they may see it already.
         """
         instance = self._residents.get(instance_id)
         if instance is not None and (
-            self.sharing is None or (self.sharing.sure and not instance.ahead)
+            self.sharing is None
+            or (self.sharing.sure and not instance.ahead and self.conclusive(instance))
         ):
             return instance.durable
         return await self.store.head(instance_id)

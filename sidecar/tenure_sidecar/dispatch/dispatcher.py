@@ -26,10 +26,11 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_sidecar.actors.instance import Ack, Instance, backoff
 from tenure_sidecar.actors.port import LEFT
-from tenure_sidecar.dispatch import encode, results
+from tenure_sidecar.dispatch import encode
 from tenure_sidecar.dispatch.items import Sent, Task, refusal_pause
 from tenure_sidecar.dispatch.lanes import Lane, Lanes
 from tenure_sidecar.dispatch.loans import Loans
+from tenure_sidecar.dispatch.results import Results
 from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ class Dispatcher:
         leases: Leases,
         on_workers: Callable[[int], None] = lambda _count: None,
     ) -> None:
-        self._clock = clock
         self._nonce = nonce
         self._leases = leases
         self.on_workers = on_workers
@@ -87,6 +87,7 @@ class Dispatcher:
             not_sent=self._not_sent,
             released=self._unblock_task,
         )
+        self.results = Results(clock=clock, offer=self.offer_tasks)
         self.on_pumped: Callable[[], None] = lambda: None  # told when room or demand may differ
         self._issued = 0
         self._next_stream = 0
@@ -192,8 +193,10 @@ class Dispatcher:
         self, instance: Instance, tasks: Sequence[TaskScheduled], *, execution_id: str
     ) -> None:
         """See ``actors.port.Work``.  One that is at a worker already, sent for a copy of the
-        instance that was dropped since, is not sent again."""
+        instance that was dropped since, is not sent again; nor is one whose result is kept."""
         for scheduled in tasks:
+            if self.results.holds(instance, scheduled, execution_id):
+                continue
             sent = self._task_of.get((instance.id, scheduled.task_id))
             if sent is not None and (out := sent.task) is not None:  # noqa: SIM102
                 if out.execution_id == execution_id != LEFT and out.scheduled == scheduled:
@@ -224,6 +227,8 @@ class Dispatcher:
             if sent is not None and (task := sent.task) is not None and task.wanted:
                 task.ended = ended
                 found.append(task.key)
+            elif (key := self.results.leave(instance, task_id, ended)) is not None:
+                found.append(key)
         return found
 
     def withdraw_turn(self, instance: Instance) -> None:
@@ -493,7 +498,7 @@ class Dispatcher:
             sent.stream.echoes_tokens = True
         sent.stream.answered()
         self._release(sent)
-        results.settle(task, result, task.then_ended(ack), at=self._clock())
+        self.results.settle(task, result, ack)
         self._pump()
 
     def abandon(self, token: str) -> None:

@@ -9,7 +9,7 @@ from tenure_sidecar.actors.port import LEFT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tenure_sidecar.actors.instance import Ack, Instance
+    from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.engine.actions import Action
@@ -56,17 +56,6 @@ class Task:
     def key(self) -> ActivityKey:
         """Which it is."""
         return self.instance.id, self.execution_id, self.scheduled.task_id
-
-    def then_ended(self, ack: Ack) -> Ack:
-        """``ack``, and what is to be told after it."""
-        if self.ended is None:
-            return ack
-
-        def both(error: BaseException | None) -> None:
-            ack(error)
-            self.tell_ended()
-
-        return both
 
     def tell_ended(self) -> None:
         """It is not at a worker of ours any more."""
