@@ -562,15 +562,10 @@ class Host:
     # --- reads --------------------------------------------------------------------------------
 
     async def head(self, instance_id: str) -> Head | None:
-        """The durable head; from memory when resident and conclusive.
-
-        Not while a commit is under way where others read the same store: they may see it already.
-        """
+        """The durable head; from memory when resident, unless others write to the same store: they
+        may have purged it or used its id again, and only the store can tell."""
         instance = self._residents.get(instance_id)
-        if instance is not None and (
-            self.sharing is None
-            or (self.sharing.sure and not instance.ahead and self.conclusive(instance))
-        ):
+        if instance is not None and self.sharing is None:
             return instance.durable
         return await self.store.head(instance_id)
 

@@ -124,7 +124,7 @@ class Operations:
         if head is None:
             return None
         resident = self._host.resident(instance_id)
-        if resident is not None:
+        if resident is not None and self._host.sharing is None:
             return head, resident.input
         return head, await self._store.input(instance_id)
 

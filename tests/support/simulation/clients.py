@@ -22,7 +22,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.actors.operations import TERMINAL
 from tenure_sidecar.actors.sharing.inboxes import SWEEP
-from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.starting import start
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PATIENCE = 6.0  # seconds for a call
 _PAUSE = 0.3  # seconds until one that failed is made again
 
+FORCE = "force"  # argument of a purge of what may not have ended
 OK, REFUSED, UNKNOWN, NOT_SENT = "ok", "refused", "unknown", "not sent"
 # Errors that say what is true; any other may hide that the call was carried out.
 _TRUE = (InstanceExistsError, NoSuchInstanceError, NotTerminalError)
@@ -102,14 +103,17 @@ class Clients:
         given: str | None,
         *,
         replace: frozenset[Status] = TERMINAL,
+        after: float = 0.0,
     ) -> Call:
-        """Start an instance."""
+        """Start an instance, ``after`` seconds from now."""
 
         async def do(engine: AppEngine) -> str:
+            at = Instant.of(engine.clock() + round(after * 1e9)) if after else None
             creation = start(
                 name,
                 instance_id=instance_id,
                 input=given,
+                scheduled_start=at,
                 now=engine.clock(),
                 ids=engine.ids,
                 limits=Limits(),
@@ -171,13 +175,13 @@ class Clients:
 
         return await self.ask("resume", instance_id, do)
 
-    async def purge(self, instance_id: str) -> Call:
-        """Purge it."""
+    async def purge(self, instance_id: str, *, force: bool = False) -> Call:
+        """Purge it; ``force``: though it has not ended."""
 
         async def do(engine: AppEngine) -> int:
-            return await engine.operations.purge(instance_id, recursive=False)
+            return await engine.operations.purge(instance_id, recursive=False, force=force)
 
-        return await self.ask("purge", instance_id, do)
+        return await self.ask("purge", instance_id, do, FORCE if force else "")
 
     # --- what clients do ----------------------------------------------------------------------
 
@@ -222,9 +226,11 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 12:
-            number += 1
-            await self.tell(instance_id, f"{instance_id}:{number}")
+        while not self.over and number < 24:
+            count = self._random.choice((1, 1, 2, 4))
+            words = [f"{instance_id}:{number + n}" for n in range(count)]
+            number += count
+            await asyncio.gather(*(self.tell(instance_id, word) for word in words))
             await asyncio.sleep(self._random.uniform(0.1, 4.0))
         # One that its watch missed is found by the sweep, and overtaken by later ones meanwhile.
         await asyncio.sleep(SWEEP + 3.0)
@@ -239,6 +245,36 @@ class Clients:
         await self.begin("tell", f"{number} {listener}", instance_id)
         await self.see(instance_id)
         await self.see(listener)
+
+    async def crowd(self) -> None:
+        """Tell a workflow more than it listens to, all at once: some comes when it has ended."""
+        instance_id = self.name("listen")
+        await self.begin("listen", "2", instance_id)
+        words = [f"{instance_id}:{n}" for n in range(6)]
+        await asyncio.gather(*(self.tell(instance_id, word) for word in words))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:6"))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:7"))
+        await self.see(instance_id)
+
+    async def later(self) -> None:
+        """Start a workflow at a time to come, and wait for its end or purge it before."""
+        instance_id, after = self.name("chain"), self._random.uniform(1.0, 12.0)
+        await self.insist(
+            lambda: self.start("chain", instance_id, "1", replace=frozenset(), after=after)
+        )
+        if self._random.random() < 0.7:
+            await self.see(instance_id)
+        else:
+            await self.insist(lambda: self.purge(instance_id, force=True))
+
+    async def churn(self) -> None:
+        """Delete workflows in the middle of their work, and start others under the same id."""
+        instance_id = self.name("again")
+        for _ in range(4):
+            kind, given = self._random.choice((("nap", "20"), ("chain", "5"), ("fan", "3")))
+            await self.insist(lambda k=kind, g=given: self.start(k, instance_id, g))  # type: ignore[misc]
+            await asyncio.sleep(self._random.choice((0.01, 0.05, 0.5, 2.0)))
+            await self.insist(lambda: self.purge(instance_id, force=True))
 
     async def meddle(self) -> None:
         """Suspend, resume and at last terminate a workflow that waits."""
@@ -267,7 +303,7 @@ class Clients:
             elif draw < 9:
                 await self.terminate(instance_id)
             else:
-                await self.purge(instance_id)
+                await self.purge(instance_id, force=self._random.random() < 0.3)
         while True:  # nobody tells it anything more: let it end
             call = await self.insist(lambda: self.terminate(instance_id))
             if call.value == NoSuchInstanceError.__name__:

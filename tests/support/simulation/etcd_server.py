@@ -26,6 +26,7 @@ from support.simulation.network import Network, Wire
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 
 _RECONNECT = 0.5  # seconds between tries to connect
+_ARRIVES = 0.002  # seconds in which a message reaches a client, unless the network is slow
 _TICK = 0.1  # seconds between looks at the leases
 _WATCH, _KEEP_ALIVE = "/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive"
 
@@ -54,6 +55,7 @@ class Trouble:
         late: how many are carried out up to ``latest`` seconds later.
         deaf: whether events of inboxes are dropped now and then, which etcd never should.
         silent: whether watches say nothing, and do not end.
+        breaks: so many connections break, each when a watch has told of an inbox's event.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class Trouble:
         self.latest = 12.0
         self.deaf = 0
         self.silent = False
+        self.breaks = 0
 
 
 class EtcdServers:
@@ -192,6 +195,13 @@ class EtcdServers:
         """Whether this event is not told to this watch."""
         deaf = self.trouble.deaf
         return bool(deaf) and b"/inbox/" in key and self._random.randrange(100) < deaf
+
+    def breaks_after(self, key: bytes) -> bool:
+        """Whether the connection breaks on which this event was told."""
+        if not self.trouble.breaks or b"/inbox/" not in key:
+            return False
+        self.trouble.breaks -= 1
+        return True
 
     def break_streams(self, host: str) -> None:
         """End all connections of a host."""
@@ -499,6 +509,8 @@ class _Served:
         if events:
             header = pb.ResponseHeader(revision=revision)
             self._say(pb.WatchResponse(header=header, watch_id=number, events=events))
+            if self._servers.breaks_after(events[-1].kv.key):
+                self._wire.other(self._client).post(self._wire.reset, after=_ARRIVES)
 
 
 def _covers(span: tuple[bytes, bytes], key: bytes) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from support.simulation.world import Pod, World
 
 LEAST = 20  # faults of one run
+# Faults after which a message may reach its owner by the sweep: its watch was silent, or cut off.
+HUSH = {"drop-events", "silence-watches", "cut-from-etcd", "pause-etcd", "slow-etcd", "pause"}
+_CLEAR = 0.4  # share of runs without any of them, in which a sweep must find nothing
 
 
 class Faults:
@@ -46,6 +49,8 @@ class Faults:
             (2, self.silence_watches),
             (2, self.drop_events),
             (3, self.compact),
+            (3, self.forget),
+            (3, self.break_after_message),
             (1, self.fill_etcd),
             (3, self.disconnect_app),
             (1, self.take_app_away),
@@ -60,7 +65,10 @@ class Faults:
         count = self._random.randrange(LEAST, LEAST + 10)
         times = sorted(self._random.uniform(0.0, seconds) for _ in range(count))
         begin = loop.time()
-        chosen = [one for one in self._kinds if self._random.random() < self._share]
+        kinds = self._kinds
+        if self._random.random() < _CLEAR:
+            kinds = [one for one in kinds if one[1].__name__.replace("_", "-") not in HUSH]
+        chosen = [one for one in kinds if self._random.random() < self._share]
         chosen.append((1, self.disconnect_app))  # which is possible at any time
         for number, at in enumerate(times, 1):
             await asyncio.sleep(begin + at - loop.time())
@@ -240,13 +248,34 @@ class Faults:
                 if self._random.random() < 0.5:
                     servers.break_streams(pod.name)
 
-            def forget() -> None:
-                try:
-                    servers.model.compact(pb.CompactionRequest(revision=servers.model.revision))
-                except Refusal as refusal:
-                    assert refusal.code is grpc.StatusCode.OUT_OF_RANGE
+            self._note("compact", self._for(0.0, 1.0, self._compact))
 
-            self._note("compact", self._for(0.0, 1.0, forget))
+    def _compact(self) -> None:
+        model = self.world.servers.model
+        try:
+            model.compact(pb.CompactionRequest(revision=model.revision))
+        except Refusal as refusal:
+            assert refusal.code is grpc.StatusCode.OUT_OF_RANGE
+
+    def forget(self) -> None:
+        """F11: a sidecar is away for less than its lease, and etcd has forgotten what it missed."""
+        pod, servers = self._pod(), self.world.servers
+        network, members = self.world.network, list(servers.members)
+        servers.break_streams(pod.name)
+        for member in members:
+            network.cut(pod.name, member)
+
+        def back() -> None:
+            self._compact()
+            for member in members:
+                network.heal(pod.name, member)
+
+        self._note("forget", pod.name, self._for(0.3, 1.2, back))
+
+    def break_after_message(self) -> None:
+        """F11: a connection breaks between one message that a watch tells and the next."""
+        self.world.servers.trouble.breaks = self._random.choice((1, 3))
+        self._note("break-after-message", self.world.servers.trouble.breaks)
 
     def fill_etcd(self) -> None:
         """F7: the NOSPACE alarm."""

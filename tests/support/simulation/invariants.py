@@ -172,8 +172,19 @@ def once(evidence: Evidence) -> Iterable[str]:
 
 
 def append_only(evidence: Evidence) -> Iterable[str]:
-    """A history grows at its end, turn by turn, and nothing in it changes."""
+    """A history grows at its end, turn by turn, from its start on, and nothing in it changes."""
     yield from evidence.story.wrong
+    for run in evidence.story.runs.values():
+        if not any(isinstance(one, ev.ExecutionStarted) for one in run.events):
+            yield f"'{run.instance_id}' has a history that does not begin with a start"
+    executions: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    for name, versions in evidence.story.heads.items():
+        for one in versions:
+            if one.head is not None:
+                executions[name, one.life, one.run].add(one.head.execution_id)
+    for (name, _, _), ids in executions.items():
+        if len(ids) > 1:
+            yield f"'{name}' is of {len(ids)} executions at a time"
 
 
 def one_writer(evidence: Evidence) -> Iterable[str]:
@@ -263,20 +274,37 @@ def timers(evidence: Evidence) -> Iterable[str]:
 
 
 def replays(evidence: Evidence) -> Iterable[str]:
-    """Replaying a finished history gives the result that it has, and nothing more to do."""
+    """Replaying a history gives what it has, turn by turn: the code's own answers, and its result."""
     for run in evidence.story.runs.values():
-        last = run.events[-1]
-        if not isinstance(last, ev.ExecutionCompleted) or not _own_end(run):
-            continue
-        started = next(one for one in run.events if isinstance(one, ev.ExecutionStarted))
-        answer = respond(WORKFLOWS[started.name], run.events[:-1], ())
-        done = answer.actions[-1] if answer.actions else None
-        if (
-            len(answer.actions) != 1
-            or not isinstance(done, act.Complete)
-            or (done.status, done.result) != (last.status, last.result)
-        ):
-            yield f"'{run.instance_id}' replays to {answer.actions}, and ended with {last.result}"
+        started = next((one for one in run.events if isinstance(one, ev.ExecutionStarted)), None)
+        if started is None:
+            continue  # I3 has it
+        workflow = WORKFLOWS[started.name]
+        for first, end in run.spans():
+            if not isinstance(run.events[first], ev.WorkflowStarted):
+                continue  # no turn of the code's
+            turn, last = run.events[first:end], run.events[end - 1]
+            closed = isinstance(last, ev.ExecutionCompleted)
+            if closed and not _own_end(run):
+                continue
+            told = [one for one in turn[: len(turn) - closed] if _created(one) is None]
+            made = [n for n in map(_created, turn) if n is not None]
+            answer = respond(workflow, run.events[:first], told)
+            wanted = [one.task_id for one in answer.actions if not isinstance(one, act.Complete)]
+            if made != wanted:
+                yield f"a turn of '{run.instance_id}' made {made}, and its code says {wanted}"
+            done = answer.actions[-1] if answer.actions else None
+            if closed and isinstance(last, ev.ExecutionCompleted):
+                result = (last.status, last.result)
+                if not isinstance(done, act.Complete) or (done.status, done.result) != result:
+                    yield f"'{run.instance_id}' replays to {done}, and ended with {last.result}"
+            elif isinstance(done, act.Complete) and done.status is not Status.CONTINUED_AS_NEW:
+                yield f"'{run.instance_id}' should have ended with {done.result}"
+
+
+def _created(event: ev.Event) -> int | None:
+    """The number of what a turn's code made, if the event is such."""
+    return None if isinstance(event, ev.ExecutionCompleted) or event.event_id < 0 else event.event_id
 
 
 def _own_end(run: Run) -> bool:

@@ -56,7 +56,16 @@ class Run:
     instance_id: str
     events: list[Event] = field(default_factory=list[Event])
     at: list[int] = field(default_factory=list[int])  # revision of each event
-    turns: int = 0
+    begins: list[int] = field(default_factory=list[int])  # number of each turn's first event
+
+    @property
+    def turns(self) -> int:
+        """How many there are."""
+        return len(self.begins)
+
+    def spans(self) -> Iterable[tuple[int, int]]:
+        """Of each turn, the number of its first event and that of the one after its last."""
+        return zip(self.begins, (*self.begins[1:], len(self.events)), strict=True)
 
 
 @dataclass
@@ -172,7 +181,7 @@ class _Reader:
         there = self.story.runs.setdefault(key, Run(instance_id))
         if turn != there.turns:
             self.story.wrong.append(f"history of '{instance_id}' has a gap at {revision}")
-        there.turns = turn + 1
+        there.begins.append(len(there.events))
         value = unpack(kv.key, kv.value, TurnValue)
         assert isinstance(value.body, bytes)
         for event in decode_events(value.body):
