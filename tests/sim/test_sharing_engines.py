@@ -18,7 +18,7 @@ from support.sharers import PARTITIONS, Sharers, of, owned, settled
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
 from tenure_sidecar.actors.sharing.decide import GATEWAY
-from tenure_sidecar.engine.events import Status, TaskCompleted
+from tenure_sidecar.engine.events import Instant, Status, TaskCompleted
 from tenure_sidecar.store.coordination import Roster
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Change
@@ -317,6 +317,24 @@ async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
     sharers.database.watchers = watchers
     assert await two.finish(instance_id, within=15) == "late"
     assert one.host.sharing is not None
+    assert one.host.sharing.inboxes.missed == 1
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_delayed_start_that_a_watch_missed_is_found_when_it_is_due() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    at = Instant.of(one.clock() + 5 * 10**9)
+    watchers, sharers.database.watchers = sharers.database.watchers, []
+    instance_id = await two.operations.start_new(
+        "chain", input="3", instance_id=of(one), start_at=at
+    )
+    sharers.database.watchers = watchers
+    await passes(4)
+    assert one.host.sharing is not None
+    assert await one.host.sharing.inboxes.sweep() == 0  # its time is still to come
+    assert await two.finish(instance_id, within=20) == "6"
     assert one.host.sharing.inboxes.missed == 1
     await sharers.stop()
 

@@ -86,6 +86,10 @@ class Inflow:
         """Whether a row is known here, or will be without anybody's help."""
         return self._host.knows(instance_id, key)
 
+    def now(self) -> int:
+        """The wall clock, nanoseconds since the Unix epoch."""
+        return self._host.clock()
+
     # --- looking for oneself ------------------------------------------------------------------
 
     def refresh_targets(self, turn: Turn) -> None:

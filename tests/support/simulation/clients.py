@@ -226,8 +226,8 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 24:
-            count = self._random.choice((1, 1, 2, 4))
+        while not self.over and number < 36:
+            count = self._random.choice((1, 1, 3, 5))
             words = [f"{instance_id}:{number + n}" for n in range(count)]
             number += count
             await asyncio.gather(*(self.tell(instance_id, word) for word in words))
@@ -250,11 +250,14 @@ class Clients:
         """Tell a workflow more than it listens to, all at once: some comes when it has ended."""
         instance_id = self.name("listen")
         await self.begin("listen", "2", instance_id)
-        words = [f"{instance_id}:{n}" for n in range(6)]
-        await asyncio.gather(*(self.tell(instance_id, word) for word in words))
-        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:6"))
-        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:7"))
+        await asyncio.gather(*(self._tell_soon(f"{instance_id}:{n}", 0.2) for n in range(10)))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:10"))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:11"))
         await self.see(instance_id)
+
+    async def _tell_soon(self, word: str, within: float) -> None:
+        await asyncio.sleep(self._random.uniform(0.0, within))
+        await self.tell(word.partition(":")[0], word)
 
     async def later(self) -> None:
         """Start a workflow at a time to come, and wait for its end or purge it before."""

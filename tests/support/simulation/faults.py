@@ -55,7 +55,7 @@ class Faults:
             (3, self.disconnect_app),
             (1, self.take_app_away),
             (2, self.pause_app),
-            (3, self.app_misbehaves),
+            (4, self.app_misbehaves),
             (1, self.app_forgets_tokens),
         ]
 
@@ -274,7 +274,7 @@ class Faults:
 
     def break_after_message(self) -> None:
         """F11: a connection breaks between one message that a watch tells and the next."""
-        self.world.servers.trouble.breaks = self._random.choice((1, 3))
+        self.world.servers.trouble.breaks = self._random.choice((1, 3, 6))
         self._note("break-after-message", self.world.servers.trouble.breaks)
 
     def fill_etcd(self) -> None:
@@ -318,7 +318,7 @@ class Faults:
         mood = pod.app.mood
         mood.silent = self._random.choice((0, 10, 30))
         mood.late = self._random.choice((0, 10, 30))
-        mood.twice = self._random.choice((0, 20))
+        mood.twice = self._random.choice((0, 20, 50))
 
         def over() -> None:
             mood.silent = mood.late = mood.twice = 0

@@ -133,12 +133,14 @@ def _true(evidence: Evidence, call: Call) -> bool:
         return any(one is not None and one.count == 0 for one in during[1:])
     if call.verb == "raise":
         return ended or _stored(evidence, call)
+    # What was purged meanwhile may have done as it was told just before.
+    gone = None in during[1:]
     if call.verb == "terminate":
-        return ended
+        return ended or gone
     if call.verb == "suspend":
-        return ended or any(head.suspended for head in heads)
+        return ended or gone or any(head.suspended for head in heads)
     if call.verb == "resume":
-        return ended or any(not head.suspended for head in heads)
+        return ended or gone or any(not head.suspended for head in heads)
     if call.verb == "purge":
         return None in during[1:] if call.value else None in during
     if call.verb == "wait":

@@ -232,8 +232,10 @@ def load(clients: Clients, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.0, TROUBLE))
         await make()
 
-    for _ in range(16):
+    for _ in range(14):
         clients.run(at_some_time(rng.choice(kinds)))
+    for _ in range(3):
+        clients.run(at_some_time(clients.crowd))
     for _ in range(2):
         clients.run(clients.talk())
     clients.run(clients.meddle())
