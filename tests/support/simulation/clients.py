@@ -226,7 +226,7 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 36:
+        while not self.over and number < 24:
             count = self._random.choice((1, 1, 3, 5))
             words = [f"{instance_id}:{number + n}" for n in range(count)]
             number += count
@@ -250,9 +250,9 @@ class Clients:
         """Tell a workflow more than it listens to, all at once: some comes when it has ended."""
         instance_id = self.name("listen")
         await self.begin("listen", "2", instance_id)
-        await asyncio.gather(*(self._tell_soon(f"{instance_id}:{n}", 0.2) for n in range(10)))
-        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:10"))
-        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:11"))
+        await asyncio.gather(*(self._tell_soon(f"{instance_id}:{n}", 0.2) for n in range(8)))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:8"))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:9"))
         await self.see(instance_id)
 
     async def _tell_soon(self, word: str, within: float) -> None:

@@ -232,9 +232,9 @@ def load(clients: Clients, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.0, TROUBLE))
         await make()
 
-    for _ in range(14):
+    for _ in range(9):
         clients.run(at_some_time(rng.choice(kinds)))
-    for _ in range(3):
+    for _ in range(2):
         clients.run(at_some_time(clients.crowd))
     for _ in range(2):
         clients.run(clients.talk())
