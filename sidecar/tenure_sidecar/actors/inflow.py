@@ -60,10 +60,7 @@ class Inflow:
             self.refresh(instance_id)
             return
         anew = isinstance(item.event, ExecutionStarted)
-        at = item.event.scheduled_start if isinstance(item.event, ExecutionStarted) else None
-        later = at is not None and at.nanoseconds > host.clock()
-        if at is not None and later:
-            host.reminders.set((Timer(at.nanoseconds, instance_id, 0, START),))
+        later = self._delayed(instance_id, item)
         if host.resident(instance_id) is None and not host.loading(instance_id):
             if not later:
                 host.wake(instance_id)  # what it loads is newer than the change
@@ -81,6 +78,16 @@ class Inflow:
                 instance.receive(item, durable=True)
 
         host.reach(instance_id, reached)
+
+    def _delayed(self, instance_id: str, item: InboxItem) -> bool:
+        """Whether the row is a start whose time is still to come; its reminder is set then."""
+        if not isinstance(item.event, ExecutionStarted):
+            return False
+        at = item.event.scheduled_start
+        if at is None or at.nanoseconds <= self._host.clock():
+            return False
+        self._host.reminders.set((Timer(at.nanoseconds, instance_id, 0, START),))
+        return True
 
     def knows(self, instance_id: str, key: str) -> bool:
         """Whether a row is known here, or will be without anybody's help."""

@@ -306,7 +306,9 @@ def replays(evidence: Evidence) -> Iterable[str]:
 
 def _created(event: ev.Event) -> int | None:
     """The number of what a turn's code made, if the event is such."""
-    return None if isinstance(event, ev.ExecutionCompleted) or event.event_id < 0 else event.event_id
+    return (
+        None if isinstance(event, ev.ExecutionCompleted) or event.event_id < 0 else event.event_id
+    )
 
 
 def _own_end(run: Run) -> bool:

@@ -141,7 +141,7 @@ class Inboxes:
 
     async def _unknown(self) -> set[tuple[str, str]]:
         partitions = tuple(sorted(self._watches.keys() - self._unlisted))
-        found = await self._overdue(partitions) if partitions else set()
+        found = await self._overdue(partitions)
         after: tuple[str, str] | None = None
         while partitions:
             page = await self._coordination.arrivals(partitions, after=after, limit=_PAGE)
@@ -155,10 +155,11 @@ class Inboxes:
         """Delayed starts whose time has come, and of which nobody here knows."""
         found: set[tuple[str, str]] = set()
         since, until = 0, self._listener.now()
-        while True:
+        while partitions:
             page = await self._store.due(partitions, since=since, until=until, limit=_PAGE)
             starts = [(one.instance_id, START_KEY) for one in page if one.kind == START]
             found.update(one for one in starts if not self._listener.knows(*one))
             if len(page) < _PAGE:
-                return found
+                break
             since = max(page[-1].due, since + 1)
+        return found
