@@ -263,16 +263,6 @@ class Host:
         """The copy in memory, if there is one."""
         return self._residents.get(instance_id)
 
-    def conclusive(self, instance: Instance | None) -> bool:
-        """Whether the copy in memory (None: the store had none) says what there is now.
-
-        Where others write to the same store, one that has ended, or none, may be out of date: they
-        may have used the id again since it was read.  One that has not ended is the owner's.
-        """
-        if self.sharing is None:
-            return True
-        return instance is not None and not instance.durable.status.terminal
-
     def loading(self, instance_id: str) -> bool:
         """Whether the instance is being read."""
         return instance_id in self._loading

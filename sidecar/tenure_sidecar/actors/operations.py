@@ -227,7 +227,7 @@ class Operations:
         taken: asyncio.Future[None] = loop.create_future()
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
-            if error is None and not self._host.conclusive(instance):
+            if error is None and not self._conclusive(instance):
                 instance = None
                 error = NotOwnerError(f"'{instance_id}' may have been started anew")
             if instance is None:
@@ -251,6 +251,16 @@ class Operations:
             # The row was written before the partition went: sent again, it would be taken twice.
             await coordination.taken(instance_id, item.key)
         return True
+
+    def _conclusive(self, instance: Instance | None) -> bool:
+        """Whether the copy in memory (None: the store had none) says what there is now.
+
+        Where others write to the same store, one that has ended, or none, may be out of date: they
+        may have used the id again since it was read.  One that has not ended is the owner's.
+        """
+        if self._host.sharing is None:
+            return True
+        return instance is not None and not instance.durable.status.terminal
 
     async def raise_event(
         self, instance_id: str, name: str, data: str | None, *, key: str | None = None

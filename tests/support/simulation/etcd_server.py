@@ -55,7 +55,7 @@ class Trouble:
         late: how many are carried out up to ``latest`` seconds later.
         deaf: whether events of inboxes are dropped now and then, which etcd never should.
         silent: whether watches say nothing, and do not end.
-        breaks: so many connections break, each when a watch has told of an inbox's event.
+        breaks: so many connections break, each between a message and that of the next revision.
     """
 
     def __init__(self) -> None:
@@ -196,8 +196,8 @@ class EtcdServers:
         deaf = self.trouble.deaf
         return bool(deaf) and b"/inbox/" in key and self._random.randrange(100) < deaf
 
-    def breaks_after(self, key: bytes) -> bool:
-        """Whether the connection breaks on which this event was told."""
+    def breaks_before(self, key: bytes) -> bool:
+        """Whether the connection breaks on which this event is to be told."""
         if not self.trouble.breaks or b"/inbox/" not in key:
             return False
         self.trouble.breaks -= 1
@@ -414,13 +414,16 @@ class _Served:
         self._left_out: dict[int, set[int]] = {}  # kinds of events
         self._next = 0  # revision that is told next, of the watches that are up to date
         self._woken = False
+        self._mute = False
+        self._last: dict[int, int] = {}  # revision of what each watch was told last
         if path == _WATCH:
             servers.attach(self)
             member = wire.other(client)
             member.at_death.append(lambda: servers.detach(self))
 
     def _say(self, response: Any) -> None:
-        if not (self._servers.trouble.silent and self._path == _WATCH):
+        silent = self._servers.trouble.silent and self._path == _WATCH
+        if not (silent or self._mute):
             self._wire.send(self._client, self._stream.feed, response)
 
     def take(self, request: Any) -> None:
@@ -507,10 +510,13 @@ class _Served:
             if event.type not in left_out and not self._servers.drops(event.kv.key)
         ]
         if events:
+            follows = self._last.get(number) == revision - 1
+            self._last[number] = revision
+            if follows and not self._mute and self._servers.breaks_before(events[0].kv.key):
+                self._mute = True  # this and what follows is lost with the connection
+                self._wire.other(self._client).post(self._wire.reset, after=_ARRIVES)
             header = pb.ResponseHeader(revision=revision)
             self._say(pb.WatchResponse(header=header, watch_id=number, events=events))
-            if self._servers.breaks_after(events[-1].kv.key):
-                self._wire.other(self._client).post(self._wire.reset, after=_ARRIVES)
 
 
 def _covers(span: tuple[bytes, bytes], key: bytes) -> bool:

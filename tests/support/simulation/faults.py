@@ -50,7 +50,7 @@ class Faults:
             (2, self.drop_events),
             (3, self.compact),
             (3, self.forget),
-            (3, self.break_after_message),
+            (3, self.break_between_messages),
             (1, self.fill_etcd),
             (3, self.disconnect_app),
             (1, self.take_app_away),
@@ -272,10 +272,10 @@ class Faults:
 
         self._note("forget", pod.name, self._for(0.3, 1.2, back))
 
-    def break_after_message(self) -> None:
-        """F11: a connection breaks between one message that a watch tells and the next."""
+    def break_between_messages(self) -> None:
+        """F11: connections break between one message and that of the very next revision."""
         self.world.servers.trouble.breaks = self._random.choice((1, 3, 6))
-        self._note("break-after-message", self.world.servers.trouble.breaks)
+        self._note("break-between-messages", self.world.servers.trouble.breaks)
 
     def fill_etcd(self) -> None:
         """F7: the NOSPACE alarm."""

@@ -114,6 +114,7 @@ async def _run(world: World, rng: random.Random, seed: int, unexpected: list[str
     calls = list(clients.calls)
     left = [] if stuck else await _purge(world, clients)
     story = read(changes, world.keys)
+    numbers["missed"] = world.missed
     numbers["takeovers"] = story.takeovers
     numbers["commits"] = len(story.commits)
     wrong = check(
