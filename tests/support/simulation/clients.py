@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from support.simulation.world import World
     from tenure_sidecar.appengine import AppEngine
 
-PATIENCE = 6.0  # seconds for a call
+PATIENCE, WAIT = 6.0, 12.0  # seconds for a call, and for one that waits for an end
 _PAUSE = 0.3  # seconds until one that failed is made again
 
 FORCE = "force"  # argument of a purge of what may not have ended
@@ -50,6 +51,7 @@ class Call(msgspec.Struct):
     sent: float
     returned: float = float("inf")
     outcome: str = UNKNOWN
+    left: float = 0.0  # when the client gave up; 0 = it did not
     value: Any = None  # what it returned, or the name of the error
 
 
@@ -77,12 +79,15 @@ class Clients:
         self.calls.append(call)
         pod = self._random.choice(self.world.pods)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT if verb == "wait" else PATIENCE):
                 call.value = await pod.call(self.process, do)
             call.outcome = OK
         except ConnectionRefusedError:
             call.outcome = NOT_SENT
-        except (TimeoutError, ConnectionResetError):
+        except TimeoutError:
+            call.left = loop.time()
+            return call
+        except ConnectionResetError:
             return call
         except TenureError as error:
             call.value = type(error).__name__
@@ -226,12 +231,13 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 24:
+        while not self.over and number < 30:
             count = self._random.choice((1, 1, 3, 5))
             words = [f"{instance_id}:{number + n}" for n in range(count)]
             number += count
             await asyncio.gather(*(self.tell(instance_id, word) for word in words))
-            await asyncio.sleep(self._random.uniform(0.1, 4.0))
+            longest = 0.4 if self.world.confused else 4.0  # most while it matters
+            await asyncio.sleep(self._random.uniform(0.05, longest))
         # One that its watch missed is found by the sweep, and overtaken by later ones meanwhile.
         await asyncio.sleep(SWEEP + 3.0)
         await self.insist(lambda: self.tell(instance_id, ENOUGH))
@@ -273,11 +279,15 @@ class Clients:
     async def churn(self) -> None:
         """Delete workflows in the middle of their work, and start others under the same id."""
         instance_id = self.name("again")
-        for _ in range(4):
-            kind, given = self._random.choice((("nap", "20"), ("chain", "5"), ("fan", "3")))
-            await self.insist(lambda k=kind, g=given: self.start(k, instance_id, g))  # type: ignore[misc]
-            await asyncio.sleep(self._random.choice((0.01, 0.05, 0.5, 2.0)))
-            await self.insist(lambda: self.purge(instance_id, force=True))
+        for _ in range(8):
+            given = str(self._random.randrange(3, 9))
+            kind = self._random.choice(("nap", "chain", "fan"))
+            anyway = self._random.choice((TERMINAL, frozenset(Status)))
+            await self.insist(partial(self.start, kind, instance_id, given, replace=anyway))
+            await asyncio.sleep(self._random.choice((0.01, 0.03, 0.05, 0.1, 0.5)))
+            if self._random.random() < 0.4:
+                await self.insist(partial(self.purge, instance_id, force=True))
+        await self.insist(partial(self.purge, instance_id, force=True))
 
     async def meddle(self) -> None:
         """Suspend, resume and at last terminate a workflow that waits."""

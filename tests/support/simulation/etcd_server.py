@@ -65,6 +65,11 @@ class Trouble:
         self.silent = False
         self.breaks = 0
 
+    @property
+    def loses(self) -> bool:
+        """Whether requests or answers are lost, or late."""
+        return bool(self.lost or self.unanswered or self.late)
+
 
 class EtcdServers:
     """See the module docstring.
@@ -129,7 +134,7 @@ class EtcdServers:
     def fate(self) -> tuple[str, float]:
         """What happens to a request, and how much later."""
         trouble = self.trouble
-        if not (trouble.lost or trouble.unanswered or trouble.late):
+        if not trouble.loses:
             return "", 0.0
         draw = self._random.randrange(100)
         for what in ("lost", "unanswered", "late"):

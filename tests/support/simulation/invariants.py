@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from support.simulation.app import Effect
     from support.simulation.story import Run, Story, Version
 
+_HEARD = (
+    8.0  # seconds after which a wait must have heard of the end, whatever breaks and comes back
+)
 GRACE = 15.0  # seconds after the last fault in which its consequences may still show
 
 
@@ -209,9 +212,24 @@ def nothing_stuck(evidence: Evidence) -> Iterable[str]:
     for call in evidence.calls:
         if call.outcome == UNKNOWN and call.sent > evidence.healed + GRACE and _due(evidence, call):
             yield f"{call.verb} of '{call.instance_id}' at {call.sent:.3f} was not answered"
+        if call.verb == "wait" and call.left and not evidence.deaf and _overslept(evidence, call):
+            yield f"wait for '{call.instance_id}' at {call.sent:.3f} did not hear of its end"
     for name, version in evidence.story.final().items():
         if version.head is not None and not version.head.status.terminal:
             yield f"'{name}' is {version.head.status.name}"
+
+
+def _overslept(evidence: Evidence, call: Call) -> bool:
+    """Whether the instance had ended long before the client stopped waiting for that."""
+    told = [
+        one
+        for one in evidence.story.heads.get(call.instance_id, ())
+        if evidence.times[one.revision] <= call.left
+    ]
+    last = told[-1] if told else None
+    if last is None or last.head is None or not last.head.status.terminal:
+        return False
+    return evidence.times[last.revision] < call.left - _HEARD
 
 
 def _due(evidence: Evidence, call: Call) -> bool:

@@ -233,10 +233,11 @@ def load(clients: Clients, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.0, TROUBLE))
         await make()
 
-    for _ in range(9):
+    for _ in range(6):
         clients.run(at_some_time(rng.choice(kinds)))
     for _ in range(2):
         clients.run(at_some_time(clients.crowd))
+    clients.run(at_some_time(clients.churn))
     for _ in range(2):
         clients.run(clients.talk())
     clients.run(clients.meddle())

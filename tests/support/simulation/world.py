@@ -93,6 +93,11 @@ class World:
         """Randomness of its own for a part."""
         return random.Random(self.random.getrandbits(64))
 
+    @property
+    def confused(self) -> bool:
+        """Whether requests, answers or results are lost, late or doubled."""
+        return self.servers.trouble.loses or any(pod.app.mood.twice for pod in self.pods)
+
     # --- what is recorded ---------------------------------------------------------------------
 
     def effect(self, app: App, item: TaskItem) -> str:
