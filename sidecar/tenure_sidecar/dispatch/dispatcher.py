@@ -201,14 +201,10 @@ class Dispatcher:
         """See ``actors.port.Work``.  One that is at a worker already, sent for a copy of the
         instance that was dropped since, is not sent again; nor is one whose result is kept."""
         for scheduled in tasks:
-            if self.results.holds(instance, scheduled, execution_id):
-                continue
             sent = self._task_of.get((instance.id, scheduled.task_id))
-            if sent is not None and (out := sent.task) is not None:  # noqa: SIM102
-                if out.execution_id == execution_id != LEFT and out.scheduled == scheduled:
-                    out.instance = sent.instance = instance
-                    continue
-            self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
+            runs = sent is not None and sent.runs_for(instance, scheduled, execution_id)
+            if not runs and not self.results.holds(instance, scheduled, execution_id):
+                self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
         self._pump()
 
     def unqueue(self, instance: Instance) -> None:
@@ -230,10 +226,8 @@ class Dispatcher:
         found: list[ActivityKey] = []
         for task_id in instance.state.tasks:
             sent = self._task_of.get((instance.id, task_id))
-            if sent is not None and (task := sent.task) is not None and task.wanted:
-                task.ended = ended
-                found.append(task.key)
-            elif (key := self.results.leave(instance, task_id, ended)) is not None:
+            key = None if sent is None else sent.leave(ended)
+            if (key := key or self.results.leave(instance, task_id, ended)) is not None:
                 found.append(key)
         return found
 

@@ -109,3 +109,20 @@ class Sent:
         self.whole = whole  # the turn came with all of the history
         self.withdrawn = False  # nobody waits for the answer any more
         self.chunks: list[Action] | None = None  # actions of a chunked answer so far
+
+    def runs_for(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> bool:
+        """Whether this is that activity of that execution; its result is then for ``instance``."""
+        task = self.task
+        if task is None or task.execution_id != execution_id or execution_id == LEFT:
+            return False
+        if task.scheduled != scheduled:
+            return False
+        task.instance = self.instance = instance
+        return True
+
+    def leave(self, ended: Callable[[ActivityKey], None]) -> ActivityKey | None:
+        """Which activity it is, when its result is waited for; ``ended`` is told of its end."""
+        if self.task is None or not self.task.wanted:
+            return None
+        self.task.ended = ended
+        return self.task.key
