@@ -44,7 +44,7 @@ class Faults:
             (2, self.crash_etcd),
             (2, self.pause_etcd),
             (3, self.slow_etcd),
-            (5, self.lose_requests),
+            (7, self.lose_requests),
             (3, self.break_watches),
             (2, self.silence_watches),
             (2, self.drop_events),

@@ -17,6 +17,7 @@ from support.simulation.linear import linear
 from support.simulation.programs import ENOUGH, WORKFLOWS
 from support.toy import respond
 from support.virtual import EPOCH_NS
+from tenure_sidecar.actors.sharing.inboxes import SWEEP
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Status
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _HEARD = (
     8.0  # seconds after which a wait must have heard of the end, whatever breaks and comes back
 )
+_TAKEN = (
+    SWEEP + 4.5
+)  # seconds after which a message must have been taken: by the sweep at the latest
 GRACE = 15.0  # seconds after the last fault in which its consequences may still show
 
 
@@ -214,9 +218,19 @@ def nothing_stuck(evidence: Evidence) -> Iterable[str]:
             yield f"{call.verb} of '{call.instance_id}' at {call.sent:.3f} was not answered"
         if call.verb == "wait" and call.left and not evidence.deaf and _overslept(evidence, call):
             yield f"wait for '{call.instance_id}' at {call.sent:.3f} did not hear of its end"
+    for name, items in evidence.story.items.items():
+        for one in items:
+            since = max(evidence.times[one.revision], evidence.healed)
+            until = evidence.times[one.gone] if one.gone else float("inf")
+            if until - since > _TAKEN and not _delayed(one.item.event):
+                yield f"'{one.item.key}' to '{name}' was not taken in {until - since:.0f} s"
     for name, version in evidence.story.final().items():
         if version.head is not None and not version.head.status.terminal:
             yield f"'{name}' is {version.head.status.name}"
+
+
+def _delayed(event: ev.Event) -> bool:
+    return isinstance(event, ev.ExecutionStarted) and event.scheduled_start is not None
 
 
 def _overslept(evidence: Evidence, call: Call) -> bool:
