@@ -231,7 +231,7 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 30:
+        while not self.over and number < 40:
             count = self._random.choice((1, 1, 3, 5))
             words = [f"{instance_id}:{number + n}" for n in range(count)]
             number += count

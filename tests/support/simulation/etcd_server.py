@@ -53,6 +53,7 @@ class Trouble:
         lost: how many of a hundred are not seen by anybody.
         unanswered: how many are carried out, and the answer is lost.
         late: how many are carried out up to ``latest`` seconds later.
+        only: what a request names that any of this happens to.
         deaf: whether events of inboxes are dropped now and then, which etcd never should.
         silent: whether watches say nothing, and do not end.
         breaks: so many connections break, each between a message and that of the next revision.
@@ -61,6 +62,7 @@ class Trouble:
     def __init__(self) -> None:
         self.lost = self.unanswered = self.late = 0
         self.latest = 12.0
+        self.only = b""
         self.deaf = 0
         self.silent = False
         self.breaks = 0
@@ -131,10 +133,10 @@ class EtcdServers:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def fate(self) -> tuple[str, float]:
+    def fate(self, request: Any) -> tuple[str, float]:
         """What happens to a request, and how much later."""
         trouble = self.trouble
-        if not trouble.loses:
+        if not trouble.loses or trouble.only not in request.SerializeToString():
             return "", 0.0
         draw = self._random.randrange(100)
         for what in ("lost", "unanswered", "late"):
@@ -307,7 +309,7 @@ class Channel:
             raise failure(StatusCode.UNAVAILABLE, "failed to connect to all addresses")
         member = wire.other(process)
         answered: asyncio.Future[Any] = process.loop.create_future()
-        what, later = servers.fate()
+        what, later = servers.fate(request)
 
         def take(result: Any) -> None:
             self._calls.pop(answered, None)
@@ -435,7 +437,7 @@ class _Served:
         """A request arrived."""
         servers, model = self._servers, self._servers.model
         if self._path == _KEEP_ALIVE:
-            what, _ = servers.fate()
+            what, _ = servers.fate(request)
             if what != "lost":
                 answer = model.keep_alive(request, self._wire.other(self._client).loop.time())
                 if what != "unanswered":

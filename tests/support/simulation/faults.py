@@ -44,7 +44,7 @@ class Faults:
             (2, self.crash_etcd),
             (2, self.pause_etcd),
             (3, self.slow_etcd),
-            (7, self.lose_requests),
+            (6, self.lose_requests),
             (3, self.break_watches),
             (2, self.silence_watches),
             (2, self.drop_events),
@@ -201,12 +201,16 @@ class Faults:
     def lose_requests(self) -> None:
         """F10: requests are lost, or carried out and not answered, or carried out late."""
         trouble = self.world.servers.trouble
-        trouble.lost = self._random.choice((0, 5, 20))
-        trouble.unanswered = self._random.choice((0, 5, 20))
-        trouble.late = self._random.choice((0, 5, 20))
+        shares = (0, 5, 20)
+        if self._random.random() < 0.5:  # of messages alone, and more of them
+            trouble.only, shares = b"/inbox/", (0, 20, 30)
+        trouble.lost = self._random.choice(shares)
+        trouble.unanswered = self._random.choice(shares)
+        trouble.late = self._random.choice(shares)
 
         def over() -> None:
             trouble.lost = trouble.unanswered = trouble.late = 0
+            trouble.only = b""
 
         undo = self._for(0.5, 5.0, over)
         self._note("lose-requests", trouble.lost, trouble.unanswered, trouble.late, undo)
@@ -264,9 +268,11 @@ class Faults:
         servers.break_streams(pod.name)
         for member in members:
             network.cut(pod.name, member)
+        self.world.away += 1
 
         def back() -> None:
             self._compact()
+            self.world.away -= 1
             for member in members:
                 network.heal(pod.name, member)
 
