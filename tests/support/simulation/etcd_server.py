@@ -56,7 +56,7 @@ class Trouble:
         only: what a request names that any of this happens to.
         deaf: whether events of inboxes are dropped now and then, which etcd never should.
         silent: whether watches say nothing, and do not end.
-        breaks: so many connections break, each between a message and that of the next revision.
+        breaks: so many watch streams break, each between a message and that of the next revision.
     """
 
     def __init__(self) -> None:
@@ -204,7 +204,7 @@ class EtcdServers:
         return bool(deaf) and b"/inbox/" in key and self._random.randrange(100) < deaf
 
     def breaks_before(self, key: bytes) -> bool:
-        """Whether the connection breaks on which this event is to be told."""
+        """Whether the stream breaks on which this event is to be told."""
         if not self.trouble.breaks or b"/inbox/" not in key:
             return False
         self.trouble.breaks -= 1
@@ -520,8 +520,9 @@ class _Served:
             follows = self._last.get(number) == revision - 1
             self._last[number] = revision
             if follows and not self._mute and self._servers.breaks_before(events[0].kv.key):
-                self._mute = True  # this and what follows is lost with the connection
-                self._wire.other(self._client).post(self._wire.reset, after=_ARRIVES)
+                self._mute = True  # this and what follows is lost with the stream
+                self._servers.detach(self)
+                self._client.post(self._stream.fail, failure(*_BROKEN), after=_ARRIVES)
             header = pb.ResponseHeader(revision=revision)
             self._say(pb.WatchResponse(header=header, watch_id=number, events=events))
 

@@ -279,7 +279,7 @@ class Faults:
         self._note("forget", pod.name, self._for(0.3, 1.2, back))
 
     def break_between_messages(self) -> None:
-        """F11: connections break between one message and that of the very next revision."""
+        """F11: watch streams break between one message and that of the very next revision."""
         self.world.servers.trouble.breaks = self._random.choice((1, 3, 6))
         self._note("break-between-messages", self.world.servers.trouble.breaks)
 
