@@ -322,6 +322,30 @@ async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
 
 
 @in_virtual_time
+async def test_what_a_new_owner_still_looks_for_was_not_missed() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    active = two.store.active
+
+    async def slow(partitions: Sequence[int], *, after: str | None, limit: int) -> list[str]:
+        await passes(10)
+        return await active(partitions, after=after, limit=limit)
+
+    two.store.active = three.store.active = slow  # type: ignore[method-assign]
+    await one.crash()
+    await two.operations.raise_event(instance_id, "word", "hello")
+    await passes(TTL + 1)
+    heir = two if two.host.holds(instance_id) else three
+    assert heir.host.sharing is not None
+    assert await heir.host.sharing.inboxes.sweep() == 0
+    assert await heir.finish(instance_id, within=20) == "hello"
+    assert heir.host.sharing.inboxes.missed == 0
+    await sharers.stop()
+
+
+@in_virtual_time
 async def test_a_delayed_start_that_a_watch_missed_is_found_when_it_is_due() -> None:
     sharers = Sharers()
     one, two, _ = await sharers.three()

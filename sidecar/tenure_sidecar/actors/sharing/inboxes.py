@@ -60,6 +60,7 @@ class Inboxes:
         self._listener = listener
         self._watches: dict[int, asyncio.Task[None]] = {}
         self._unlisted: set[int] = set()
+        self._resuming: set[int] = set()  # are being looked at
         self._listing: asyncio.Task[None] | None = None
         self.missed = 0  # rows that the sweep found
 
@@ -113,8 +114,12 @@ class Inboxes:
         """Look at the partitions whose watches began, as many in one read as there are by now."""
         while self._unlisted:
             await asyncio.sleep(0)
-            partitions, self._unlisted = tuple(sorted(self._unlisted)), set()
-            await resume(self._store, partitions, self._listener.refresh)
+            self._resuming, self._unlisted = self._unlisted, set()
+            try:
+                partitions = tuple(sorted(self._resuming))
+                await resume(self._store, partitions, self._listener.refresh)
+            finally:
+                self._resuming = set()
 
     # --- the sweep ----------------------------------------------------------------------------
 
@@ -140,7 +145,7 @@ class Inboxes:
         return len(missed)
 
     async def _unknown(self) -> set[tuple[str, str]]:
-        partitions = tuple(sorted(self._watches.keys() - self._unlisted))
+        partitions = tuple(sorted(self._watches.keys() - self._unlisted - self._resuming))
         found = await self._overdue(partitions)
         after: tuple[str, str] | None = None
         while partitions:
