@@ -1,16 +1,20 @@
 """The simulation is not blind: bugs that are planted are found, within a few seeds.
 
-In scope: a sample of ``support/simulation/planted.py``, those that few seeds find.  ``make sim`` with
-``ARGS=--table`` plays all of them.
+In scope: a sample of ``support/simulation/planted.py``, those that few seeds find, and that the page
+has all of them.  ``make sim`` with ``ARGS=--table`` plays all of them.
 """
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from support.simulation.planted import found_by
+from support.simulation.planted import BUGS, found_by
 
 FEW = 25  # seeds
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "simulation.md"
 
 
 @pytest.mark.parametrize(
@@ -22,9 +26,16 @@ FEW = 25  # seeds
         ("early-ack", "I1"),
         ("early-timers", "I7"),
         ("dropped-events", "I5"),
+        ("purge-leaves-timers", "I9"),
+        ("early-effects", "I6"),
     ],
 )
 def test_a_planted_bug_is_found(bug: str, rule: str) -> None:
     took, rules = found_by(bug, range(FEW))
     assert took
     assert rule in rules.split(", ")
+
+
+def test_the_page_says_of_each_planted_bug_in_how_many_seeds_it_was_found() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| \d+ \| .+ \|$", PAGE.read_text(), re.MULTILINE)
+    assert dict(rows) == {name: bug.what for name, bug in BUGS.items()}

@@ -9,112 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from support.by_hand import HandWorker, again, call, done, events
-from support.one_engine import OneEngine
-from support.toy import All, Call, Child, Event, Sleep
+from support.sharers import PARTITIONS, Sharers, of, owned, settled
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
-from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
-from tenure_sidecar.actors.sharing.records import Identity
-from tenure_sidecar.engine.events import Status, TaskCompleted
+from tenure_sidecar.actors.sharing.decide import GATEWAY
+from tenure_sidecar.engine.events import Instant, Status, TaskCompleted
 from tenure_sidecar.store.coordination import Roster
-from tenure_sidecar.store.memory import MemoryDatabase
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Change
 from tenure_sidecar.store.roster import MemorySession
 
-Steps = Generator[Any, Any, Any]
-PARTITIONS = 16
 TTL = 10.0
-
-
-def chain(given: str | None) -> Steps:
-    total = 0
-    for step in range(int(given or "5")):
-        total += int((yield Call("add", str(step))))
-    return str(total)
-
-
-def family(given: str | None) -> Steps:
-    results = yield All([Child("chain", str(i)) for i in range(int(given or "12"))])
-    return ",".join(results)
-
-
-def nap(given: str | None) -> Steps:
-    yield Sleep(float(given or "30"))
-    return "awake"
-
-
-def listen(given: str | None) -> Steps:
-    heard = []
-    for _ in range(int(given or "1")):
-        heard.append((yield Event("word")))
-    return " ".join(heard)
-
-
-WORKFLOWS: dict[str, Any] = {"chain": chain, "family": family, "nap": nap, "listen": listen}
-ACTIVITIES = {"add": lambda given: str(int(given or "0") + 1)}
-
-
-class Sharers:
-    """Engines on one database."""
-
-    def __init__(self) -> None:
-        self.database = MemoryDatabase(partitions=PARTITIONS)
-        self.engines: dict[str, OneEngine] = {}
-
-    async def start(
-        self, name: str, *, workers: int = 1, role: str = SIDECAR, pod: str = ""
-    ) -> OneEngine:
-        engine = OneEngine(
-            workflows=WORKFLOWS,
-            activities=ACTIVITIES,
-            seed=len(self.engines),
-            database=self.database,
-            identity=Identity(name, pod or name, role),
-        )
-        self.engines[name] = engine
-        await engine.start(workers)
-        return engine
-
-    async def three(self) -> tuple[OneEngine, OneEngine, OneEngine]:
-        found = [await self.start(name) for name in ("alpha", "beta", "gamma")]
-        await settled(*found)
-        return found[0], found[1], found[2]
-
-    async def stop(self) -> None:
-        for engine in self.engines.values():
-            if not engine.host.stopping:
-                await engine.host.stop()
-
-
-def owned(engine: OneEngine) -> set[int]:
-    return {fence.partition for fence in engine.host.fences()}
-
-
-async def settled(*engines: OneEngine, within: float = 60.0) -> None:
-    """Until every partition has an owner among them, and nothing moves any more."""
-    async with asyncio.timeout(within):
-        before: list[set[int]] = []
-        while True:
-            now = [owned(engine) for engine in engines]
-            if sum(map(len, now)) == PARTITIONS and now == before:
-                return
-            before = now
-            await passes(0.2)
-
-
-def of(engine: OneEngine, word: str = "w") -> str:
-    """An instance id in a partition of the engine's."""
-    mine = owned(engine)
-    return next(
-        name for n in range(10_000) if partition_of(name := f"{word}{n}", PARTITIONS) in mine
-    )
 
 
 # --- who has what ---------------------------------------------------------------------------------
@@ -407,6 +317,48 @@ async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
     sharers.database.watchers = watchers
     assert await two.finish(instance_id, within=15) == "late"
     assert one.host.sharing is not None
+    assert one.host.sharing.inboxes.missed == 1
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_what_a_new_owner_still_looks_for_was_not_missed() -> None:
+    sharers = Sharers()
+    one, two, three = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    active = two.store.active
+
+    async def slow(partitions: Sequence[int], *, after: str | None, limit: int) -> list[str]:
+        await passes(10)
+        return await active(partitions, after=after, limit=limit)
+
+    two.store.active = three.store.active = slow  # type: ignore[method-assign]
+    await one.crash()
+    await two.operations.raise_event(instance_id, "word", "hello")
+    await passes(TTL + 1)
+    heir = two if two.host.holds(instance_id) else three
+    assert heir.host.sharing is not None
+    assert await heir.host.sharing.inboxes.sweep() == 0
+    assert await heir.finish(instance_id, within=20) == "hello"
+    assert heir.host.sharing.inboxes.missed == 0
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_delayed_start_that_a_watch_missed_is_found_when_it_is_due() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    at = Instant.of(one.clock() + 5 * 10**9)
+    watchers, sharers.database.watchers = sharers.database.watchers, []
+    instance_id = await two.operations.start_new(
+        "chain", input="3", instance_id=of(one), start_at=at
+    )
+    sharers.database.watchers = watchers
+    await passes(4)
+    assert one.host.sharing is not None
+    assert await one.host.sharing.inboxes.sweep() == 0  # its time is still to come
+    assert await two.finish(instance_id, within=20) == "6"
     assert one.host.sharing.inboxes.missed == 1
     await sharers.stop()
 

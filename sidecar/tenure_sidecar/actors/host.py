@@ -376,7 +376,10 @@ class Host:
     ) -> None:
         for then in self._loading.pop(instance_id, []):
             try:
-                then(instance, error)
+                if instance is not None and instance.closed:  # by an earlier one of them
+                    self.reach(instance_id, then)
+                else:
+                    then(instance, error)
             except Exception:  # noqa: BLE001 - a bug of one caller's; the others must hear
                 _log.exception("caller of a load failed", instance=instance_id)
         if instance is not None:
@@ -423,6 +426,8 @@ class Host:
             return
         stale = self._residents.get(head.instance_id)
         if stale is not None:
+            if stale.seen > created.at:
+                return  # the id has been used again since, and the watch has told so already
             self._forget(stale, NotOwnerError(f"'{stale.id}' was started anew"))
         if creation.timer is not None:
             self.reminders.set((creation.timer,))
@@ -517,7 +522,8 @@ class Host:
         """Everything of the instance was deleted."""
         instance = self._residents.get(instance_id)
         if instance is not None:
-            self._forget(instance, NoSuchInstanceError(f"'{instance_id}' was purged"))
+            self._let_go(instance, NoSuchInstanceError(f"'{instance_id}' was purged"))
+            self.wake(instance_id)  # others may have used the id again before we heard
         self.waiters.gone(instance_id)
 
     # --- timers -------------------------------------------------------------------------------
@@ -546,14 +552,10 @@ class Host:
     # --- reads --------------------------------------------------------------------------------
 
     async def head(self, instance_id: str) -> Head | None:
-        """The durable head; from memory when resident.
-
-        Not while a commit is under way where others read the same store: they may see it already.
-        """
+        """The durable head; from memory when resident, unless others write to the same store: they
+        may have purged it or used its id again, and only the store can tell."""
         instance = self._residents.get(instance_id)
-        if instance is not None and (
-            self.sharing is None or (self.sharing.sure and not instance.ahead)
-        ):
+        if instance is not None and self.sharing is None:
             return instance.durable
         return await self.store.head(instance_id)
 

@@ -59,29 +59,43 @@ class Inflow:
         if item is None:
             self.refresh(instance_id)
             return
-        resident = host.resident(instance_id)
-        if isinstance(item.event, ExecutionStarted):
-            if resident is not None and change.at > resident.seen:
-                host.drop(resident, NotOwnerError(f"'{instance_id}' was started anew"))
-            at = item.event.scheduled_start
-            if at is not None and at.nanoseconds > host.clock():
-                host.reminders.set((Timer(at.nanoseconds, instance_id, 0, START),))
-                return
-        if resident is None and not host.loading(instance_id):
-            host.wake(instance_id)  # what it loads is newer than the change
+        anew = isinstance(item.event, ExecutionStarted)
+        later = self._delayed(instance_id, item)
+        if host.resident(instance_id) is None and not host.loading(instance_id):
+            if not later:
+                host.wake(instance_id)  # what it loads is newer than the change
             return
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
-            if instance is not None and change.at > instance.seen:
-                instance.receive(item, durable=True)
-            elif error is not None:
+            if error is not None:
                 self._loop.call_later(_RETRY, host.wake, instance_id)
+            elif instance is None:
+                host.wake(instance_id)  # it was read before the change
+            elif change.at > instance.seen and anew:
+                host.drop(instance, NotOwnerError(f"'{instance_id}' was started anew"))
+                host.wake(instance_id)
+            elif change.at > instance.seen:
+                instance.receive(item, durable=True)
 
         host.reach(instance_id, reached)
+
+    def _delayed(self, instance_id: str, item: InboxItem) -> bool:
+        """Whether the row is a start whose time is still to come; its reminder is set then."""
+        if not isinstance(item.event, ExecutionStarted):
+            return False
+        at = item.event.scheduled_start
+        if at is None or at.nanoseconds <= self._host.clock():
+            return False
+        self._host.reminders.set((Timer(at.nanoseconds, instance_id, 0, START),))
+        return True
 
     def knows(self, instance_id: str, key: str) -> bool:
         """Whether a row is known here, or will be without anybody's help."""
         return self._host.knows(instance_id, key)
+
+    def now(self) -> int:
+        """The wall clock, nanoseconds since the Unix epoch."""
+        return self._host.clock()
 
     # --- looking for oneself ------------------------------------------------------------------
 
@@ -133,9 +147,12 @@ class Inflow:
             return False
         # Only a snapshot of just the copy's own state may be merged: in an older one there are
         # rows that the copy has consumed since.
-        still = (instance.ahead, instance.version) == (0, version)
-        if loaded is None or not still or loaded.version != version:
+        if (instance.ahead, instance.version) != (0, version):
             return False
+        if loaded is None or loaded.version != version:
+            # Nothing of ours is under way: somebody purged it or used its id again.
+            self._host.drop(instance, NotOwnerError(f"'{instance.id}' was changed by others"))
+            return True
         instance.seen = max(instance.seen, loaded.at)
         for item in loaded.inbox:
             if item.key not in instance.keys:

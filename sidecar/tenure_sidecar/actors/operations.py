@@ -22,6 +22,8 @@ from tenure_sidecar.engine.state import State
 from tenure_sidecar.store.port import Create, Created, Delivery, Purge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tenure_sidecar.actors.host import Host
     from tenure_sidecar.actors.instance import Ack, Instance
     from tenure_sidecar.actors.port import Clock
@@ -122,7 +124,7 @@ class Operations:
         if head is None:
             return None
         resident = self._host.resident(instance_id)
-        if resident is not None:
+        if resident is not None and self._host.sharing is None:
             return head, resident.input
         return head, await self._store.input(instance_id)
 
@@ -132,13 +134,20 @@ class Operations:
 
         Raises: NoSuchInstanceError when it does not exist or was purged meanwhile.
         """
+        fulfilled = ended if end else started
+        while (head := await self._next(instance_id, fulfilled)) is None:
+            pass
+        return head
+
+    async def _next(self, instance_id: str, fulfilled: Callable[[Head], bool]) -> Head | None:
+        """The head that fulfils the wait; None when what was told may be of another use of the id,
+        which an answer that came late tells of: look again.  Raises: NoSuchInstanceError."""
         told: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
 
         def tell(head: Head | None) -> None:
             if not told.done():
                 told.set_result(head)
 
-        fulfilled = ended if end else started
         waiter = Waiter(fulfilled, tell)
         self._host.waiters.add(instance_id, waiter)
         outlook = self._host.outlook
@@ -151,9 +160,8 @@ class Operations:
             if fulfilled(head):
                 return head
             result = await told
-            if result is None:
-                raise _missing(instance_id)
-            return result
+            same = result is not None and result.created_at == head.created_at
+            return result if same else None
         finally:
             self._host.waiters.remove(instance_id, waiter)
             if outlook is not None:
@@ -212,13 +220,16 @@ class Operations:
             await self._store.coordination.taken(instance_id, item.key)
 
     async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> bool:
-        """Through the copy in memory; False when another owner must get it, and it is certainly not
-        in the inbox."""
+        """Through the copy in memory; False when another owner must get it or the store must say
+        what there is, and it is certainly not in the inbox."""
         loop = asyncio.get_running_loop()
         stored: asyncio.Future[None] = loop.create_future()
         taken: asyncio.Future[None] = loop.create_future()
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
+            if error is None and not self._conclusive(instance):
+                instance = None
+                error = NotOwnerError(f"'{instance_id}' may have been started anew")
             if instance is None:
                 _settles(stored)(error or _missing(instance_id))
                 _settles(taken)(error or _missing(instance_id))
@@ -240,6 +251,16 @@ class Operations:
             # The row was written before the partition went: sent again, it would be taken twice.
             await coordination.taken(instance_id, item.key)
         return True
+
+    def _conclusive(self, instance: Instance | None) -> bool:
+        """Whether the copy in memory (None: the store had none) says what there is now.
+
+        Where others write to the same store, one that has ended, or none, may be out of date: they
+        may have used the id again since it was read.  One that has not ended is the owner's.
+        """
+        if self._host.sharing is None:
+            return True
+        return instance is not None and not instance.durable.status.terminal
 
     async def raise_event(
         self, instance_id: str, name: str, data: str | None, *, key: str | None = None

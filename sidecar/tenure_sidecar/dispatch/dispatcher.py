@@ -26,10 +26,11 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_sidecar.actors.instance import Ack, Instance, backoff
 from tenure_sidecar.actors.port import LEFT
-from tenure_sidecar.dispatch import encode, results
+from tenure_sidecar.dispatch import encode
 from tenure_sidecar.dispatch.items import Sent, Task, refusal_pause
 from tenure_sidecar.dispatch.lanes import Lane, Lanes
 from tenure_sidecar.dispatch.loans import Loans
+from tenure_sidecar.dispatch.results import Results
 from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ class Dispatcher:
         leases: Leases,
         on_workers: Callable[[int], None] = lambda _count: None,
     ) -> None:
-        self._clock = clock
         self._nonce = nonce
         self._leases = leases
         self.on_workers = on_workers
@@ -88,6 +88,7 @@ class Dispatcher:
             not_sent=self._not_sent,
             released=self._unblock_task,
         )
+        self.results = Results(clock=clock, offer=self.offer_tasks)
         self.on_pumped: Callable[[], None] = lambda: None  # told when room or demand may differ
         self._issued = 0
         self._next_stream = 0
@@ -198,14 +199,12 @@ class Dispatcher:
         self, instance: Instance, tasks: Sequence[TaskScheduled], *, execution_id: str
     ) -> None:
         """See ``actors.port.Work``.  One that is at a worker already, sent for a copy of the
-        instance that was dropped since, is not sent again."""
+        instance that was dropped since, is not sent again; nor is one whose result is kept."""
         for scheduled in tasks:
             sent = self._task_of.get((instance.id, scheduled.task_id))
-            if sent is not None and (out := sent.task) is not None:  # noqa: SIM102
-                if out.execution_id == execution_id != LEFT and out.scheduled == scheduled:
-                    out.instance = sent.instance = instance
-                    continue
-            self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
+            runs = sent is not None and sent.runs_for(instance, scheduled, execution_id)
+            if not runs and not self.results.holds(instance, scheduled, execution_id):
+                self._lanes.push_task(instance, Task(instance, scheduled, execution_id))
         self._pump()
 
     def unqueue(self, instance: Instance) -> None:
@@ -227,9 +226,9 @@ class Dispatcher:
         found: list[ActivityKey] = []
         for task_id in instance.state.tasks:
             sent = self._task_of.get((instance.id, task_id))
-            if sent is not None and (task := sent.task) is not None and task.wanted:
-                task.ended = ended
-                found.append(task.key)
+            key = None if sent is None else sent.leave(ended)
+            if (key := key or self.results.leave(instance, task_id, ended)) is not None:
+                found.append(key)
         return found
 
     def withdraw_turn(self, instance: Instance) -> None:
@@ -499,7 +498,7 @@ class Dispatcher:
             sent.stream.echoes_tokens = True
         sent.stream.answered()
         self._release(sent)
-        results.settle(task, result, task.then_ended(ack), at=self._clock())
+        self.results.settle(task, result, ack)
         self._pump()
 
     def abandon(self, token: str) -> None:

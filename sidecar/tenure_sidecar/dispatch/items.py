@@ -9,7 +9,7 @@ from tenure_sidecar.actors.port import LEFT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tenure_sidecar.actors.instance import Ack, Instance
+    from tenure_sidecar.actors.instance import Instance
     from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.engine.actions import Action
@@ -56,17 +56,6 @@ class Task:
     def key(self) -> ActivityKey:
         """Which it is."""
         return self.instance.id, self.execution_id, self.scheduled.task_id
-
-    def then_ended(self, ack: Ack) -> Ack:
-        """``ack``, and what is to be told after it."""
-        if self.ended is None:
-            return ack
-
-        def both(error: BaseException | None) -> None:
-            ack(error)
-            self.tell_ended()
-
-        return both
 
     def tell_ended(self) -> None:
         """It is not at a worker of ours any more."""
@@ -120,3 +109,20 @@ class Sent:
         self.whole = whole  # the turn came with all of the history
         self.withdrawn = False  # nobody waits for the answer any more
         self.chunks: list[Action] | None = None  # actions of a chunked answer so far
+
+    def runs_for(self, instance: Instance, scheduled: TaskScheduled, execution_id: str) -> bool:
+        """Whether this is that activity of that execution; its result is then for ``instance``."""
+        task = self.task
+        if task is None or task.execution_id != execution_id or execution_id == LEFT:
+            return False
+        if task.scheduled != scheduled:
+            return False
+        task.instance = self.instance = instance
+        return True
+
+    def leave(self, ended: Callable[[ActivityKey], None]) -> ActivityKey | None:
+        """Which activity it is, when its result is waited for; ``ended`` is told of its end."""
+        if self.task is None or not self.task.wanted:
+            return None
+        self.task.ended = ended
+        return self.task.key

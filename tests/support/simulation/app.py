@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from support.simulation.world import World
     from tenure_sidecar.dispatch.dispatcher import Dispatcher
 
+_LONG = 12  # of a hundred items take long
 _CAPS = Caps(turns=8, activities=8, total=12)
 
 
@@ -91,6 +92,8 @@ class App:
         if draw < mood.silent:
             return
         seconds = self._random.uniform(0.001, 0.03)
+        if self._random.randrange(100) < _LONG:
+            seconds = self._random.uniform(0.05, 2.0)
         if draw < mood.silent + mood.late:
             seconds = self._random.uniform(0.5, 14.0)
         self.process.post(self._work, stream, item, after=seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +23,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.actors.operations import TERMINAL
 from tenure_sidecar.actors.sharing.inboxes import SWEEP
-from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.starting import start
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from support.simulation.world import World
     from tenure_sidecar.appengine import AppEngine
 
-PATIENCE = 6.0  # seconds for a call
+PATIENCE, WAIT = 6.0, 12.0  # seconds for a call, and for one that waits for an end
 _PAUSE = 0.3  # seconds until one that failed is made again
 
+FORCE = "force"  # argument of a purge of what may not have ended
 OK, REFUSED, UNKNOWN, NOT_SENT = "ok", "refused", "unknown", "not sent"
 # Errors that say what is true; any other may hide that the call was carried out.
 _TRUE = (InstanceExistsError, NoSuchInstanceError, NotTerminalError)
@@ -49,6 +51,7 @@ class Call(msgspec.Struct):
     sent: float
     returned: float = float("inf")
     outcome: str = UNKNOWN
+    left: float = 0.0  # when the client gave up; 0 = it did not
     value: Any = None  # what it returned, or the name of the error
 
 
@@ -76,12 +79,15 @@ class Clients:
         self.calls.append(call)
         pod = self._random.choice(self.world.pods)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT if verb == "wait" else PATIENCE):
                 call.value = await pod.call(self.process, do)
             call.outcome = OK
         except ConnectionRefusedError:
             call.outcome = NOT_SENT
-        except (TimeoutError, ConnectionResetError):
+        except TimeoutError:
+            call.left = loop.time()
+            return call
+        except ConnectionResetError:
             return call
         except TenureError as error:
             call.value = type(error).__name__
@@ -102,14 +108,17 @@ class Clients:
         given: str | None,
         *,
         replace: frozenset[Status] = TERMINAL,
+        after: float = 0.0,
     ) -> Call:
-        """Start an instance."""
+        """Start an instance, ``after`` seconds from now."""
 
         async def do(engine: AppEngine) -> str:
+            at = Instant.of(engine.clock() + round(after * 1e9)) if after else None
             creation = start(
                 name,
                 instance_id=instance_id,
                 input=given,
+                scheduled_start=at,
                 now=engine.clock(),
                 ids=engine.ids,
                 limits=Limits(),
@@ -171,13 +180,13 @@ class Clients:
 
         return await self.ask("resume", instance_id, do)
 
-    async def purge(self, instance_id: str) -> Call:
-        """Purge it."""
+    async def purge(self, instance_id: str, *, force: bool = False) -> Call:
+        """Purge it; ``force``: though it has not ended."""
 
         async def do(engine: AppEngine) -> int:
-            return await engine.operations.purge(instance_id, recursive=False)
+            return await engine.operations.purge(instance_id, recursive=False, force=force)
 
-        return await self.ask("purge", instance_id, do)
+        return await self.ask("purge", instance_id, do, FORCE if force else "")
 
     # --- what clients do ----------------------------------------------------------------------
 
@@ -222,12 +231,15 @@ class Clients:
         instance_id = self.name("count")
         await self.begin("count", None, instance_id)
         number = 0
-        while not self.over and number < 12:
-            number += 1
-            await self.tell(instance_id, f"{instance_id}:{number}")
-            await asyncio.sleep(self._random.uniform(0.1, 4.0))
+        while not self.over and number < 40:
+            count = self._random.choice((1, 1, 3, 5))
+            words = [f"{instance_id}:{number + n}" for n in range(count)]
+            number += count
+            await asyncio.gather(*(self.tell(instance_id, word) for word in words))
+            longest = 0.4 if self.world.confused else 4.0  # most while it matters
+            await asyncio.sleep(self._random.uniform(0.05, longest))
         # One that its watch missed is found by the sweep, and overtaken by later ones meanwhile.
-        await asyncio.sleep(SWEEP + 3.0)
+        await asyncio.sleep(SWEEP + 6.0)
         await self.insist(lambda: self.tell(instance_id, ENOUGH))
         await self.see(instance_id)
 
@@ -239,6 +251,43 @@ class Clients:
         await self.begin("tell", f"{number} {listener}", instance_id)
         await self.see(instance_id)
         await self.see(listener)
+
+    async def crowd(self) -> None:
+        """Tell a workflow more than it listens to, all at once: some comes when it has ended."""
+        instance_id = self.name("listen")
+        await self.begin("listen", "2", instance_id)
+        await asyncio.gather(*(self._tell_soon(f"{instance_id}:{n}", 0.2) for n in range(8)))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:8"))
+        await self.insist(lambda: self.tell(instance_id, f"{instance_id}:9"))
+        await self.see(instance_id)
+
+    async def _tell_soon(self, word: str, within: float) -> None:
+        await asyncio.sleep(self._random.uniform(0.0, within))
+        await self.tell(word.partition(":")[0], word)
+
+    async def later(self) -> None:
+        """Start a workflow at a time to come, and wait for its end or purge it before."""
+        instance_id, after = self.name("chain"), self._random.uniform(1.0, 12.0)
+        await self.insist(
+            lambda: self.start("chain", instance_id, "1", replace=frozenset(), after=after)
+        )
+        if self._random.random() < 0.7:
+            await self.see(instance_id)
+        else:
+            await self.insist(lambda: self.purge(instance_id, force=True))
+
+    async def churn(self) -> None:
+        """Delete workflows in the middle of their work, and start others under the same id."""
+        instance_id = self.name("again")
+        for _ in range(8):
+            given = str(self._random.randrange(3, 9))
+            kind = self._random.choice(("nap", "chain", "fan"))
+            anyway = self._random.choice((TERMINAL, frozenset(Status)))
+            await self.insist(partial(self.start, kind, instance_id, given, replace=anyway))
+            await asyncio.sleep(self._random.choice((0.01, 0.03, 0.05, 0.1, 0.5)))
+            if self._random.random() < 0.4:
+                await self.insist(partial(self.purge, instance_id, force=True))
+        await self.insist(partial(self.purge, instance_id, force=True))
 
     async def meddle(self) -> None:
         """Suspend, resume and at last terminate a workflow that waits."""
@@ -267,7 +316,7 @@ class Clients:
             elif draw < 9:
                 await self.terminate(instance_id)
             else:
-                await self.purge(instance_id)
+                await self.purge(instance_id, force=self._random.random() < 0.3)
         while True:  # nobody tells it anything more: let it end
             call = await self.insist(lambda: self.terminate(instance_id))
             if call.value == NoSuchInstanceError.__name__:

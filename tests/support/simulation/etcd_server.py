@@ -26,6 +26,7 @@ from support.simulation.network import Network, Wire
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 
 _RECONNECT = 0.5  # seconds between tries to connect
+_ARRIVES = 0.002  # seconds in which a message reaches a client, unless the network is slow
 _TICK = 0.1  # seconds between looks at the leases
 _WATCH, _KEEP_ALIVE = "/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive"
 
@@ -52,15 +53,24 @@ class Trouble:
         lost: how many of a hundred are not seen by anybody.
         unanswered: how many are carried out, and the answer is lost.
         late: how many are carried out up to ``latest`` seconds later.
+        only: what a request names that any of this happens to.
         deaf: whether events of inboxes are dropped now and then, which etcd never should.
         silent: whether watches say nothing, and do not end.
+        breaks: so many watch streams break, each between a message and that of the next revision.
     """
 
     def __init__(self) -> None:
         self.lost = self.unanswered = self.late = 0
         self.latest = 12.0
+        self.only = b""
         self.deaf = 0
         self.silent = False
+        self.breaks = 0
+
+    @property
+    def loses(self) -> bool:
+        """Whether requests or answers are lost, or late."""
+        return bool(self.lost or self.unanswered or self.late)
 
 
 class EtcdServers:
@@ -123,10 +133,10 @@ class EtcdServers:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def fate(self) -> tuple[str, float]:
+    def fate(self, request: Any) -> tuple[str, float]:
         """What happens to a request, and how much later."""
         trouble = self.trouble
-        if not (trouble.lost or trouble.unanswered or trouble.late):
+        if not trouble.loses or trouble.only not in request.SerializeToString():
             return "", 0.0
         draw = self._random.randrange(100)
         for what in ("lost", "unanswered", "late"):
@@ -192,6 +202,13 @@ class EtcdServers:
         """Whether this event is not told to this watch."""
         deaf = self.trouble.deaf
         return bool(deaf) and b"/inbox/" in key and self._random.randrange(100) < deaf
+
+    def breaks_before(self, key: bytes) -> bool:
+        """Whether the stream breaks on which this event is to be told."""
+        if not self.trouble.breaks or b"/inbox/" not in key:
+            return False
+        self.trouble.breaks -= 1
+        return True
 
     def break_streams(self, host: str) -> None:
         """End all connections of a host."""
@@ -292,7 +309,7 @@ class Channel:
             raise failure(StatusCode.UNAVAILABLE, "failed to connect to all addresses")
         member = wire.other(process)
         answered: asyncio.Future[Any] = process.loop.create_future()
-        what, later = servers.fate()
+        what, later = servers.fate(request)
 
         def take(result: Any) -> None:
             self._calls.pop(answered, None)
@@ -404,20 +421,23 @@ class _Served:
         self._left_out: dict[int, set[int]] = {}  # kinds of events
         self._next = 0  # revision that is told next, of the watches that are up to date
         self._woken = False
+        self._mute = False
+        self._last: dict[int, int] = {}  # revision of what each watch was told last
         if path == _WATCH:
             servers.attach(self)
             member = wire.other(client)
             member.at_death.append(lambda: servers.detach(self))
 
     def _say(self, response: Any) -> None:
-        if not (self._servers.trouble.silent and self._path == _WATCH):
+        silent = self._servers.trouble.silent and self._path == _WATCH
+        if not (silent or self._mute):
             self._wire.send(self._client, self._stream.feed, response)
 
     def take(self, request: Any) -> None:
         """A request arrived."""
         servers, model = self._servers, self._servers.model
         if self._path == _KEEP_ALIVE:
-            what, _ = servers.fate()
+            what, _ = servers.fate(request)
             if what != "lost":
                 answer = model.keep_alive(request, self._wire.other(self._client).loop.time())
                 if what != "unanswered":
@@ -497,6 +517,12 @@ class _Served:
             if event.type not in left_out and not self._servers.drops(event.kv.key)
         ]
         if events:
+            follows = self._last.get(number) == revision - 1
+            self._last[number] = revision
+            if follows and not self._mute and self._servers.breaks_before(events[0].kv.key):
+                self._mute = True  # this and what follows is lost with the stream
+                self._servers.detach(self)
+                self._client.post(self._stream.fail, failure(*_BROKEN), after=_ARRIVES)
             header = pb.ResponseHeader(revision=revision)
             self._say(pb.WatchResponse(header=header, watch_id=number, events=events))
 

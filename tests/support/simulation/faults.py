@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from support.simulation.world import Pod, World
 
 LEAST = 20  # faults of one run
+# Faults after which a message may reach its owner by the sweep: its watch was silent, or cut off.
+HUSH = {"drop-events", "silence-watches", "cut-from-etcd", "pause-etcd", "slow-etcd", "pause"}
+_CLEAR = 0.4  # share of runs without any of them, in which a sweep must find nothing
 
 
 class Faults:
@@ -41,16 +44,18 @@ class Faults:
             (2, self.crash_etcd),
             (2, self.pause_etcd),
             (3, self.slow_etcd),
-            (5, self.lose_requests),
+            (6, self.lose_requests),
             (3, self.break_watches),
             (2, self.silence_watches),
             (2, self.drop_events),
             (3, self.compact),
+            (3, self.forget),
+            (3, self.break_between_messages),
             (1, self.fill_etcd),
             (3, self.disconnect_app),
             (1, self.take_app_away),
             (2, self.pause_app),
-            (3, self.app_misbehaves),
+            (4, self.app_misbehaves),
             (1, self.app_forgets_tokens),
         ]
 
@@ -60,7 +65,10 @@ class Faults:
         count = self._random.randrange(LEAST, LEAST + 10)
         times = sorted(self._random.uniform(0.0, seconds) for _ in range(count))
         begin = loop.time()
-        chosen = [one for one in self._kinds if self._random.random() < self._share]
+        kinds = self._kinds
+        if self._random.random() < _CLEAR:
+            kinds = [one for one in kinds if one[1].__name__.replace("_", "-") not in HUSH]
+        chosen = [one for one in kinds if self._random.random() < self._share]
         chosen.append((1, self.disconnect_app))  # which is possible at any time
         for number, at in enumerate(times, 1):
             await asyncio.sleep(begin + at - loop.time())
@@ -193,12 +201,16 @@ class Faults:
     def lose_requests(self) -> None:
         """F10: requests are lost, or carried out and not answered, or carried out late."""
         trouble = self.world.servers.trouble
-        trouble.lost = self._random.choice((0, 5, 20))
-        trouble.unanswered = self._random.choice((0, 5, 20))
-        trouble.late = self._random.choice((0, 5, 20))
+        shares = (0, 5, 20)
+        if self._random.random() < 0.5:  # of messages alone, and more of them
+            trouble.only, shares = b"/inbox/", (0, 20, 30)
+        trouble.lost = self._random.choice(shares)
+        trouble.unanswered = self._random.choice(shares)
+        trouble.late = self._random.choice(shares)
 
         def over() -> None:
             trouble.lost = trouble.unanswered = trouble.late = 0
+            trouble.only = b""
 
         undo = self._for(0.5, 5.0, over)
         self._note("lose-requests", trouble.lost, trouble.unanswered, trouble.late, undo)
@@ -240,13 +252,36 @@ class Faults:
                 if self._random.random() < 0.5:
                     servers.break_streams(pod.name)
 
-            def forget() -> None:
-                try:
-                    servers.model.compact(pb.CompactionRequest(revision=servers.model.revision))
-                except Refusal as refusal:
-                    assert refusal.code is grpc.StatusCode.OUT_OF_RANGE
+            self._note("compact", self._for(0.0, 1.0, self._compact))
 
-            self._note("compact", self._for(0.0, 1.0, forget))
+    def _compact(self) -> None:
+        model = self.world.servers.model
+        try:
+            model.compact(pb.CompactionRequest(revision=model.revision))
+        except Refusal as refusal:
+            assert refusal.code is grpc.StatusCode.OUT_OF_RANGE
+
+    def forget(self) -> None:
+        """F11: a sidecar is away for less than its lease, and etcd has forgotten what it missed."""
+        pod, servers = self._pod(), self.world.servers
+        network, members = self.world.network, list(servers.members)
+        servers.break_streams(pod.name)
+        for member in members:
+            network.cut(pod.name, member)
+        self.world.away += 1
+
+        def back() -> None:
+            self._compact()
+            self.world.away -= 1
+            for member in members:
+                network.heal(pod.name, member)
+
+        self._note("forget", pod.name, self._for(0.3, 1.2, back))
+
+    def break_between_messages(self) -> None:
+        """F11: watch streams break between one message and that of the very next revision."""
+        self.world.servers.trouble.breaks = self._random.choice((1, 3, 6))
+        self._note("break-between-messages", self.world.servers.trouble.breaks)
 
     def fill_etcd(self) -> None:
         """F7: the NOSPACE alarm."""
@@ -289,7 +324,7 @@ class Faults:
         mood = pod.app.mood
         mood.silent = self._random.choice((0, 10, 30))
         mood.late = self._random.choice((0, 10, 30))
-        mood.twice = self._random.choice((0, 20))
+        mood.twice = self._random.choice((0, 20, 50))
 
         def over() -> None:
             mood.silent = mood.late = mood.twice = 0

@@ -17,6 +17,7 @@ from support.simulation.linear import linear
 from support.simulation.programs import ENOUGH, WORKFLOWS
 from support.toy import respond
 from support.virtual import EPOCH_NS
+from tenure_sidecar.actors.sharing.inboxes import SWEEP
 from tenure_sidecar.engine import actions as act
 from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.events import Status
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from support.simulation.app import Effect
     from support.simulation.story import Run, Story, Version
 
+_HEARD = (
+    8.0  # seconds after which a wait must have heard of the end, whatever breaks and comes back
+)
+_TAKEN = (
+    SWEEP + 4.5
+)  # seconds after which a message must have been taken: by the sweep at the latest
 GRACE = 15.0  # seconds after the last fault in which its consequences may still show
 
 
@@ -133,12 +140,14 @@ def _true(evidence: Evidence, call: Call) -> bool:
         return any(one is not None and one.count == 0 for one in during[1:])
     if call.verb == "raise":
         return ended or _stored(evidence, call)
+    # What was purged meanwhile may have done as it was told just before.
+    gone = None in during[1:]
     if call.verb == "terminate":
-        return ended
+        return ended or gone
     if call.verb == "suspend":
-        return ended or any(head.suspended for head in heads)
+        return ended or gone or any(head.suspended for head in heads)
     if call.verb == "resume":
-        return ended or any(not head.suspended for head in heads)
+        return ended or gone or any(not head.suspended for head in heads)
     if call.verb == "purge":
         return None in during[1:] if call.value else None in during
     if call.verb == "wait":
@@ -172,8 +181,19 @@ def once(evidence: Evidence) -> Iterable[str]:
 
 
 def append_only(evidence: Evidence) -> Iterable[str]:
-    """A history grows at its end, turn by turn, and nothing in it changes."""
+    """A history grows at its end, turn by turn, from its start on, and nothing in it changes."""
     yield from evidence.story.wrong
+    for run in evidence.story.runs.values():
+        if not any(isinstance(one, ev.ExecutionStarted) for one in run.events):
+            yield f"'{run.instance_id}' has a history that does not begin with a start"
+    executions: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    for name, versions in evidence.story.heads.items():
+        for one in versions:
+            if one.head is not None:
+                executions[name, one.life, one.run].add(one.head.execution_id)
+    for (name, _, _), ids in executions.items():
+        if len(ids) > 1:
+            yield f"'{name}' is of {len(ids)} executions at a time"
 
 
 def one_writer(evidence: Evidence) -> Iterable[str]:
@@ -196,9 +216,34 @@ def nothing_stuck(evidence: Evidence) -> Iterable[str]:
     for call in evidence.calls:
         if call.outcome == UNKNOWN and call.sent > evidence.healed + GRACE and _due(evidence, call):
             yield f"{call.verb} of '{call.instance_id}' at {call.sent:.3f} was not answered"
+        if call.verb == "wait" and call.left and not evidence.deaf and _overslept(evidence, call):
+            yield f"wait for '{call.instance_id}' at {call.sent:.3f} did not hear of its end"
+    for name, items in evidence.story.items.items():
+        for one in items:
+            since = max(evidence.times[one.revision], evidence.healed)
+            until = evidence.times[one.gone] if one.gone else float("inf")
+            if until - since > _TAKEN and not _delayed(one.item.event):
+                yield f"'{one.item.key}' to '{name}' was not taken in {until - since:.0f} s"
     for name, version in evidence.story.final().items():
         if version.head is not None and not version.head.status.terminal:
             yield f"'{name}' is {version.head.status.name}"
+
+
+def _delayed(event: ev.Event) -> bool:
+    return isinstance(event, ev.ExecutionStarted) and event.scheduled_start is not None
+
+
+def _overslept(evidence: Evidence, call: Call) -> bool:
+    """Whether the instance had ended long before the client stopped waiting for that."""
+    told = [
+        one
+        for one in evidence.story.heads.get(call.instance_id, ())
+        if evidence.times[one.revision] <= call.left
+    ]
+    last = told[-1] if told else None
+    if last is None or last.head is None or not last.head.status.terminal:
+        return False
+    return evidence.times[last.revision] < call.left - _HEARD
 
 
 def _due(evidence: Evidence, call: Call) -> bool:
@@ -263,20 +308,39 @@ def timers(evidence: Evidence) -> Iterable[str]:
 
 
 def replays(evidence: Evidence) -> Iterable[str]:
-    """Replaying a finished history gives the result that it has, and nothing more to do."""
+    """Replaying a history gives what it has, turn by turn: the code's own answers, and its result."""
     for run in evidence.story.runs.values():
-        last = run.events[-1]
-        if not isinstance(last, ev.ExecutionCompleted) or not _own_end(run):
-            continue
-        started = next(one for one in run.events if isinstance(one, ev.ExecutionStarted))
-        answer = respond(WORKFLOWS[started.name], run.events[:-1], ())
-        done = answer.actions[-1] if answer.actions else None
-        if (
-            len(answer.actions) != 1
-            or not isinstance(done, act.Complete)
-            or (done.status, done.result) != (last.status, last.result)
-        ):
-            yield f"'{run.instance_id}' replays to {answer.actions}, and ended with {last.result}"
+        started = next((one for one in run.events if isinstance(one, ev.ExecutionStarted)), None)
+        if started is None:
+            continue  # I3 has it
+        workflow = WORKFLOWS[started.name]
+        for first, end in run.spans():
+            if not isinstance(run.events[first], ev.WorkflowStarted):
+                continue  # no turn of the code's
+            turn, last = run.events[first:end], run.events[end - 1]
+            closed = isinstance(last, ev.ExecutionCompleted)
+            if closed and not _own_end(run):
+                continue
+            told = [one for one in turn[: len(turn) - closed] if _created(one) is None]
+            made = [n for n in map(_created, turn) if n is not None]
+            answer = respond(workflow, run.events[:first], told)
+            wanted = [one.task_id for one in answer.actions if not isinstance(one, act.Complete)]
+            if made != wanted:
+                yield f"a turn of '{run.instance_id}' made {made}, and its code says {wanted}"
+            done = answer.actions[-1] if answer.actions else None
+            if closed and isinstance(last, ev.ExecutionCompleted):
+                result = (last.status, last.result)
+                if not isinstance(done, act.Complete) or (done.status, done.result) != result:
+                    yield f"'{run.instance_id}' replays to {done}, and ended with {last.result}"
+            elif isinstance(done, act.Complete) and done.status is not Status.CONTINUED_AS_NEW:
+                yield f"'{run.instance_id}' should have ended with {done.result}"
+
+
+def _created(event: ev.Event) -> int | None:
+    """The number of what a turn's code made, if the event is such."""
+    return (
+        None if isinstance(event, ev.ExecutionCompleted) or event.event_id < 0 else event.event_id
+    )
 
 
 def _own_end(run: Run) -> bool:

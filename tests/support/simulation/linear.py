@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from support.simulation.clients import OK, REFUSED, UNKNOWN, Call
+from support.simulation.clients import FORCE, OK, REFUSED, UNKNOWN, Call
 from tenure_sidecar.engine.events import Status
 
 ABSENT, ACTIVE = "ABSENT", "ACTIVE"
@@ -36,6 +36,7 @@ def effects(call: Call, state: str) -> Iterator[str]:
         if unknown or _shows(call.value, state):
             yield state
     elif call.verb == "purge":
+        ended = ended or (call.argument == FORCE and state == ACTIVE)
         if call.outcome == REFUSED:
             if state == ACTIVE:
                 yield state

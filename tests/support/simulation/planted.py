@@ -322,7 +322,7 @@ def ack_before_the_end(put: Plant) -> None:
     put(Instance, "receive", hasty)
 
 
-@bug("the owner answers from memory though its lease may be over")
+@bug("the owner answers from memory, though others write to the store")
 def stale_read(put: Plant) -> None:
     async def head(self: Host, instance_id: str) -> Any:
         there = self.resident(instance_id)

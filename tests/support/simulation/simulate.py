@@ -28,7 +28,7 @@ import msgspec
 import structlog
 
 from support.simulation.clients import UNKNOWN, Clients
-from support.simulation.faults import Faults
+from support.simulation.faults import HUSH, Faults
 from support.simulation.invariants import GRACE, Evidence, check
 from support.simulation.machine import Machine, who
 from support.simulation.story import read
@@ -37,8 +37,6 @@ from support.virtual import StuckError
 from tenure_sidecar.store.etcd import judge, outbox
 
 TROUBLE = 40.0  # seconds in which faults happen
-# Faults after which a message may reach its owner by the sweep: its watch was silent, or cut off.
-HUSH = {"drop-events", "silence-watches", "cut-from-etcd", "pause-etcd", "slow-etcd", "pause"}
 _UNHEARD = ("start", UNKNOWN)
 CALM = 120.0  # seconds after which everything must have ended
 
@@ -116,6 +114,7 @@ async def _run(world: World, rng: random.Random, seed: int, unexpected: list[str
     calls = list(clients.calls)
     left = [] if stuck else await _purge(world, clients)
     story = read(changes, world.keys)
+    numbers["missed"] = world.missed
     numbers["takeovers"] = story.takeovers
     numbers["commits"] = len(story.commits)
     wrong = check(
@@ -225,14 +224,20 @@ def load(clients: Clients, rng: random.Random) -> None:
         lambda: clients.plain("nap", str(rng.randrange(1, 30))),
         lambda: clients.plain("stumble", "x"),
         clients.gossip,
+        clients.crowd,
+        clients.later,
+        clients.churn,
     ]
 
-    async def later(make: Any) -> None:
+    async def at_some_time(make: Any) -> None:
         await asyncio.sleep(rng.uniform(0.0, TROUBLE))
         await make()
 
-    for _ in range(14):
-        clients.run(later(rng.choice(kinds)))
+    for _ in range(6):
+        clients.run(at_some_time(rng.choice(kinds)))
+    for _ in range(2):
+        clients.run(at_some_time(clients.crowd))
+    clients.run(at_some_time(clients.churn))
     for _ in range(2):
         clients.run(clients.talk())
     clients.run(clients.meddle())

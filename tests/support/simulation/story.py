@@ -41,12 +41,13 @@ class Version:
     run: int  # of the history
 
 
-@dataclass(frozen=True)
+@dataclass
 class Item:
-    """An inbox item that was put."""
+    """An inbox item that was put, and the revision at which it went; 0 = it is there."""
 
     revision: int
     item: InboxItem
+    gone: int = 0
 
 
 @dataclass
@@ -56,7 +57,16 @@ class Run:
     instance_id: str
     events: list[Event] = field(default_factory=list[Event])
     at: list[int] = field(default_factory=list[int])  # revision of each event
-    turns: int = 0
+    begins: list[int] = field(default_factory=list[int])  # number of each turn's first event
+
+    @property
+    def turns(self) -> int:
+        """How many there are."""
+        return len(self.begins)
+
+    def spans(self) -> Iterable[tuple[int, int]]:
+        """Of each turn, the number of its first event and that of the one after its last."""
+        return zip(self.begins, (*self.begins[1:], len(self.events)), strict=True)
 
 
 @dataclass
@@ -101,6 +111,7 @@ class _Reader:
         self._owners: dict[int, str] = {}
         self._last: dict[int, str] = {}
         self._turns: set[bytes] = set()
+        self._items: dict[bytes, Item] = {}
 
     def change(self, revision: int, event: pb.Event) -> None:
         key = event.kv.key
@@ -112,10 +123,14 @@ class _Reader:
             self._head(revision, "/".join(path), None if deleted else event.kv)
         elif kind == "hist":
             self._hist(revision, unescape(path[0].encode()), path, event.kv, deleted=deleted)
-        elif kind == "inbox" and not deleted:
+        elif kind == "inbox" and deleted:
+            self._items.pop(key).gone = revision
+        elif kind == "inbox":
+            if (before := self._items.get(key)) is not None:  # the id is used again
+                before.gone = revision
             value = unpack(key, event.kv.value, ItemValue)
             assert isinstance(value.body, bytes)
-            item = Item(revision, decode_item(value.body))
+            item = self._items[key] = Item(revision, decode_item(value.body))
             self.story.items[unescape(path[1].encode())].append(item)
 
     def _owner(self, partition: int, name: str) -> None:
@@ -172,7 +187,7 @@ class _Reader:
         there = self.story.runs.setdefault(key, Run(instance_id))
         if turn != there.turns:
             self.story.wrong.append(f"history of '{instance_id}' has a gap at {revision}")
-        there.turns = turn + 1
+        there.begins.append(len(there.events))
         value = unpack(kv.key, kv.value, TurnValue)
         assert isinstance(value.body, bytes)
         for event in decode_events(value.body):

@@ -86,12 +86,21 @@ class World:
         self.effects: list[Effect] = []
         self.acks: dict[str, int] = {}  # execution -> revision when its result was acknowledged
         self.commits_by: dict[str, str] = {}  # prefix of commit ids -> name of the sidecar
+        self.away = 0  # sidecars of which etcd forgets what they miss
         self.missed = 0  # messages that sweeps found
         self.pods = [Pod(self, name) for name in ("alpha", "beta", "gamma", "delta")[:pods]]
 
     def fork(self) -> random.Random:
         """Randomness of its own for a part."""
         return random.Random(self.random.getrandbits(64))
+
+    @property
+    def confused(self) -> bool:
+        """Whether requests, answers, messages or results are lost, late or doubled."""
+        trouble = self.servers.trouble
+        if trouble.loses or trouble.breaks or self.away:
+            return True
+        return any(pod.app.mood.twice for pod in self.pods)
 
     # --- what is recorded ---------------------------------------------------------------------
 

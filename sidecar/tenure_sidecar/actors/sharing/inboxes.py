@@ -2,19 +2,21 @@
 
 A watch begins with a gap: from there on nothing is missed, so what is there already is looked for
 then (``resume``), and again whenever the watch has lost its place.  The sweep asks the store from
-time to time for rows that nobody here knows.  It should never find one: ``missed`` counts them.
+time to time for rows that nobody here knows, those of delayed starts when their time has come.  It
+should never find one: ``missed`` counts them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from tenure_common.errors import StoreError
 from tenure_sidecar.actors.ownership import resume
+from tenure_sidecar.engine.turn import START, START_KEY
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
@@ -44,6 +46,10 @@ class Listener(Protocol):
         """Whether the row is known here, or will be without anybody's help."""
         ...
 
+    def now(self) -> int:
+        """The wall clock, nanoseconds since the Unix epoch."""
+        ...
+
 
 class Inboxes:
     """See the module docstring."""
@@ -54,6 +60,7 @@ class Inboxes:
         self._listener = listener
         self._watches: dict[int, asyncio.Task[None]] = {}
         self._unlisted: set[int] = set()
+        self._resuming: set[int] = set()  # are being looked at
         self._listing: asyncio.Task[None] | None = None
         self.missed = 0  # rows that the sweep found
 
@@ -107,8 +114,12 @@ class Inboxes:
         """Look at the partitions whose watches began, as many in one read as there are by now."""
         while self._unlisted:
             await asyncio.sleep(0)
-            partitions, self._unlisted = tuple(sorted(self._unlisted)), set()
-            await resume(self._store, partitions, self._listener.refresh)
+            self._resuming, self._unlisted = self._unlisted, set()
+            try:
+                partitions = tuple(sorted(self._resuming))
+                await resume(self._store, partitions, self._listener.refresh)
+            finally:
+                self._resuming = set()
 
     # --- the sweep ----------------------------------------------------------------------------
 
@@ -134,8 +145,8 @@ class Inboxes:
         return len(missed)
 
     async def _unknown(self) -> set[tuple[str, str]]:
-        found: set[tuple[str, str]] = set()
-        partitions = tuple(sorted(self._watches.keys() - self._unlisted))
+        partitions = tuple(sorted(self._watches.keys() - self._unlisted - self._resuming))
+        found = await self._overdue(partitions)
         after: tuple[str, str] | None = None
         while partitions:
             page = await self._coordination.arrivals(partitions, after=after, limit=_PAGE)
@@ -143,4 +154,17 @@ class Inboxes:
             if len(page) < _PAGE:
                 break
             after = page[-1]
+        return found
+
+    async def _overdue(self, partitions: Sequence[int]) -> set[tuple[str, str]]:
+        """Delayed starts whose time has come, and of which nobody here knows."""
+        found: set[tuple[str, str]] = set()
+        since, until = 0, self._listener.now()
+        while partitions:
+            page = await self._store.due(partitions, since=since, until=until, limit=_PAGE)
+            starts = [(one.instance_id, START_KEY) for one in page if one.kind == START]
+            found.update(one for one in starts if not self._listener.knows(*one))
+            if len(page) < _PAGE:
+                break
+            since = max(page[-1].due, since + 1)
         return found

@@ -131,11 +131,6 @@ class Sharing:
         return tuple(self._held.values())
 
     @property
-    def sure(self) -> bool:
-        """Whether what is held is certainly nobody else's."""
-        return self._session is not None and self._session.alive()
-
-    @property
     def members(self) -> Mapping[str, Member]:
         """Who is there, as far as is known here."""
         return records.view_of(self._members, {}, 0).members
