@@ -31,6 +31,8 @@ from tenure_sidecar.engine.events import (
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    TaskCompleted,
+    TaskFailed,
 )
 from tenure_sidecar.engine.plan import Batch, Idle, plan
 from tenure_sidecar.engine.retention import settled
@@ -67,6 +69,7 @@ _PACE_FACTOR = 4.0
 _PACE_MAX = 2.0
 _PACE_CROWD = 32  # open activities from which every turn is paced, short ones and the first too
 
+_RESULT = (TaskCompleted, TaskFailed)
 _CONTROL = (ExecutionStarted, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
 
@@ -218,7 +221,9 @@ class Instance:
             self._append(entry)
             if not entry.durable:
                 self.writes += 1
-                entry.ticket = self.host.writes.deliver(self, entry)
+                # The last result that the workflow waits for: nothing keeps the next turn.
+                soon = isinstance(item.event, _RESULT) and len(self.inbox) >= len(self.state.tasks)
+                entry.ticket = self.host.writes.deliver(self, entry, turn_soon=soon)
         if consumed is not None:
             entry.consumed.append(consumed)
         if ack is not None:

@@ -132,11 +132,23 @@ class Operations:
 
         Raises: NoSuchInstanceError when it does not exist or was purged meanwhile.
         """
-        told: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
+        head, _ = await self._wait(instance_id, end=end)
+        return head
+
+    async def wait_state(self, instance_id: str, *, end: bool) -> tuple[Head, str | None]:
+        """The same, and the input.  Raises: as ``wait``."""
+        head, resident = await self._wait(instance_id, end=end)
+        given = resident.input if resident else await self._store.input(instance_id)
+        return head, given
+
+    async def _wait(self, instance_id: str, *, end: bool) -> tuple[Head, Instance | None]:
+        """The head, and the instance if it was in memory when that head became durable."""
+        told: asyncio.Future[tuple[Head | None, Instance | None]]
+        told = asyncio.get_running_loop().create_future()
 
         def tell(head: Head | None) -> None:
             if not told.done():
-                told.set_result(head)
+                told.set_result((head, self._host.resident(instance_id)))
 
         fulfilled = ended if end else started
         waiter = Waiter(fulfilled, tell)
@@ -149,11 +161,11 @@ class Operations:
             if head is None:
                 raise _missing(instance_id)
             if fulfilled(head):
-                return head
-            result = await told
+                return head, self._host.resident(instance_id)
+            result, resident = await told
             if result is None:
                 raise _missing(instance_id)
-            return result
+            return result, resident
         finally:
             self._host.waiters.remove(instance_id, waiter)
             if outlook is not None:

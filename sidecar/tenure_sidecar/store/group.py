@@ -13,7 +13,8 @@ Three things delay a write, all of them bounded:
 * ``pace()`` seconds between the beginnings of two writes, while there is company to wait for: it
   is over when nothing has come for ``quiet`` seconds, because then whoever could send more waits
   for this very write;
-* ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along;
+* ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along; more for
+  those that are likely to be withdrawn meanwhile;
 * the present turn of the event loop: ops submitted together are written together.
 
 An op can be withdrawn as long as it has not been handed to the store.
@@ -90,8 +91,8 @@ class Ticket:
         "hold",
         "instance_id",
         "op",
-        "since",
         "state",
+        "until",
         "urgent",
     )
 
@@ -111,7 +112,7 @@ class Ticket:
         self.instance_id = instance_id
         self.urgent = urgent
         self.hold = hold
-        self.since = 0.0
+        self.until = 0.0  # it may linger so long
         self.state = _QUEUED
         self.doubtful = False  # it was sent, and may have happened
 
@@ -187,6 +188,7 @@ class GroupWriter:
         *,
         instance_id: str,
         urgent: bool = True,
+        linger: float | None = None,
         hold: bool = False,
     ) -> Ticket:
         """Queue an op; ``done`` is called once, on the loop, with its result or the write's error.
@@ -195,11 +197,13 @@ class GroupWriter:
             op: what to write.
             done: must not raise.
             instance_id: the instance that the op is ordered by.
-            urgent: False lets the op wait for company for up to ``linger`` seconds.
+            urgent: False lets the op wait for company, or to be withdrawn.
+            linger: seconds that it waits at most; the writer's unless given.
             hold: True lets the op wait for as long as the store takes nothing.
         """
         ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent, hold=hold)
-        ticket.since = self._last = self._now()
+        self._last = self._now()
+        ticket.until = self._last + (self._linger if linger is None else linger)
         self.depth += 1
         self._empty.clear()
         behind = self._behind.get(instance_id)
@@ -287,7 +291,9 @@ class GroupWriter:
         if self._draining:
             return float("-inf")
         paced = min(self._begun + self._pace(), self._last + self._quiet)
-        lingering = float("-inf") if self._urgent else self._ready[0].since + self._linger
+        lingering = float("-inf")
+        if not self._urgent:
+            lingering = min(ticket.until for ticket in self._ready)
         return max(paced, lingering, self._pause_until)
 
     def _begin(self) -> None:
