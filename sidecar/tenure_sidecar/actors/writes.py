@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tenure_common.errors import InstanceExistsError, NotOwnerError, OutcomeUnknownError
 from tenure_sidecar.engine.events import Status
+from tenure_sidecar.store.group import LINGER
 from tenure_sidecar.store.port import (
     Committed,
     Conflict,
@@ -95,8 +96,7 @@ class Writes:
             Deliver(instance.id, entry.item, fence=instance.fence),
             written,
             instance_id=instance.id,
-            urgent=False,
-            linger=TURN_SOON if turn_soon else None,
+            linger=TURN_SOON if turn_soon else LINGER,
             hold=True,
         )
 

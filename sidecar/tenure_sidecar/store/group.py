@@ -13,8 +13,8 @@ Three things delay a write, all of them bounded:
 * ``pace()`` seconds between the beginnings of two writes, while there is company to wait for: it
   is over when nothing has come for ``quiet`` seconds, because then whoever could send more waits
   for this very write;
-* ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along; more for
-  those that are likely to be withdrawn meanwhile;
+* an op's own ``linger``: so many seconds it waits for company, or to be withdrawn, unless an urgent op
+  takes it along;
 * the present turn of the event loop: ops submitted together are written together.
 
 An op can be withdrawn as long as it has not been handed to the store.
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 MAX_OPS = 512
 MAX_BYTES = 4 << 20
-LINGER = 0.001  # seconds
+LINGER = 0.001  # seconds: what company is worth to an op that nobody waits for
 QUIET = 0.001  # seconds
 _PAUSE_MIN = 0.05  # seconds between tries while the store takes nothing
 _PAUSE_MAX = 1.0
@@ -135,7 +135,6 @@ class GroupWriter:
         pace: seconds to leave between the beginnings of two writes, asked before each.
         max_ops: ops in one write, at most.
         max_bytes: payload bytes in one write; an op that alone is larger goes alone.
-        linger: seconds that an op with ``urgent=False`` waits for company.
         quiet: seconds without an op that end a pace.
         size: bytes of an op, roughly.
     """
@@ -149,7 +148,6 @@ class GroupWriter:
         pace: Callable[[], float] = lambda: 0.0,
         max_ops: int = MAX_OPS,
         max_bytes: int = MAX_BYTES,
-        linger: float = LINGER,
         quiet: float = QUIET,
         size: Callable[[Op], int] | None = None,
     ) -> None:
@@ -159,7 +157,6 @@ class GroupWriter:
         self._pace = pace
         self._max_ops = max_ops
         self._max_bytes = max_bytes
-        self._linger = linger
         self._quiet = quiet
         self._size = size or rough_size
         self._ready: deque[Ticket] = deque()  # the oldest op of each instance that is not writing
@@ -187,8 +184,7 @@ class GroupWriter:
         done: Done,
         *,
         instance_id: str,
-        urgent: bool = True,
-        linger: float | None = None,
+        linger: float = 0.0,
         hold: bool = False,
     ) -> Ticket:
         """Queue an op; ``done`` is called once, on the loop, with its result or the write's error.
@@ -197,13 +193,13 @@ class GroupWriter:
             op: what to write.
             done: must not raise.
             instance_id: the instance that the op is ordered by.
-            urgent: False lets the op wait for company, or to be withdrawn.
-            linger: seconds that it waits at most; the writer's unless given.
+            linger: seconds that the op may wait for company, or to be withdrawn; 0 = it is urgent.
             hold: True lets the op wait for as long as the store takes nothing.
         """
+        urgent = not linger
         ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent, hold=hold)
         self._last = self._now()
-        ticket.until = self._last + (self._linger if linger is None else linger)
+        ticket.until = self._last + linger
         self.depth += 1
         self._empty.clear()
         behind = self._behind.get(instance_id)
