@@ -112,7 +112,7 @@ class _Reader:
             self._head(revision, "/".join(path), None if deleted else event.kv)
         elif kind == "hist":
             self._hist(revision, unescape(path[0].encode()), path, event.kv, deleted=deleted)
-        elif kind == "inbox" and not deleted:
+        elif kind in ("inbox", "own") and not deleted:
             value = unpack(key, event.kv.value, ItemValue)
             assert isinstance(value.body, bytes)
             item = Item(revision, decode_item(value.body))

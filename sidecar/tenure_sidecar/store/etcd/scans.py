@@ -54,13 +54,12 @@ class Scanner:
         keys = self._keys
         runnable: set[str] = set()
         wanted = list(dict.fromkeys(partitions))
-        spans = [
-            keys.of_partition(kind, p) for p in wanted for kind in ("inbox", "active", "delayed")
-        ]
+        kinds = ("inbox", "own", "active", "delayed")
+        spans = [keys.of_partition(kind, p) for p in wanted for kind in kinds]
         found = await self._beginnings(spans, limit=0, keys_only=True)
         for n, partition in enumerate(wanted):
-            inbox, pending, delayed = found[3 * n : 3 * n + 3]
-            ids = {keys.waits(kv.key) for kv in inbox}
+            inbox, own, pending, delayed = found[4 * n : 4 * n + 4]
+            ids = {keys.waits(kv.key) for kv in (*inbox, *own)}
             span = keys.of_partition("active", partition)
             ids.update(keys.last(kv.key, span) for kv in pending)
             span = keys.of_partition("delayed", partition)
@@ -99,7 +98,7 @@ class Scanner:
         keys = self._keys
         spans = [
             keys.of_partition(kind, p)
-            for kind in ("inbox", "timer", "expire")
+            for kind in ("inbox", "own", "timer", "expire")
             for p in range(keys.partitions)
         ]
         counts = await self._reader.many([Get(*span, count_only=True) for span in spans])
@@ -111,8 +110,8 @@ class Scanner:
         return {
             "instances": instances,
             "history_events": events,
-            "inbox_items": sum(numbers[: keys.partitions]),
-            "timers": sum(numbers[keys.partitions :]),
+            "inbox_items": sum(numbers[: 2 * keys.partitions]),
+            "timers": sum(numbers[2 * keys.partitions :]),
         }
 
     async def _beginnings(
