@@ -227,7 +227,7 @@ class Clients:
             await self.tell(instance_id, f"{instance_id}:{number}")
             await asyncio.sleep(self._random.uniform(0.1, 4.0))
         # One that its watch missed is found by the sweep, and overtaken by later ones meanwhile.
-        await asyncio.sleep(SWEEP + 3.0)
+        await asyncio.sleep(SWEEP + 7.0)
         await self.insist(lambda: self.tell(instance_id, ENOUGH))
         await self.see(instance_id)
 

@@ -15,13 +15,14 @@ import structlog
 
 from tenure_common.errors import StoreError
 from tenure_sidecar.actors.ownership import resume
+from tenure_sidecar.store.calm import Calm
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
     from tenure_sidecar.store.coordination import Coordination
     from tenure_sidecar.store.port import Change, Store
 
-SWEEP = 10.0  # seconds between sweeps
+SWEEP = 6.0  # seconds between sweeps; with the age of what a store knows of itself, no more than 10
 SURE = 2.0  # seconds after which a row that is still unknown was missed
 _PAGE = 1_000
 _RETRY = 0.5  # seconds until a watch that failed is begun anew
@@ -113,11 +114,16 @@ class Inboxes:
     # --- the sweep ----------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
+        calm = Calm(self._store)
         while True:
             await asyncio.sleep(SWEEP)
+            if calm.lasts():
+                continue
             try:
-                await self.sweep()
+                if await self.sweep():
+                    calm.end()
             except StoreError as error:
+                calm.end()
                 _log.warning("sweeping inboxes failed", error=str(error))
 
     async def sweep(self) -> int:

@@ -73,14 +73,17 @@ class Scanner:
         """See ``Coordination.arrivals``."""
         keys = self._keys
         wanted = list(dict.fromkeys(partitions))
-        spans = [keys.of_partition(kind, p) for p in wanted for kind in ("inbox", "delayed")]
+        spans = [keys.of_partition("inbox", p) for p in wanted]
         found = await self._beginnings(spans, limit=0, keys_only=True)
-        items: list[tuple[str, str]] = []
-        for n, partition in enumerate(wanted):
-            inbox, delayed = found[2 * n : 2 * n + 2]
-            span = keys.of_partition("delayed", partition)
-            later = {keys.last(kv.key, span) for kv in delayed}
-            items += [one for kv in inbox if (one := keys.waiting(kv.key))[0] not in later]
+        items = [keys.waiting(kv.key) for kvs in found for kv in kvs]
+        if not items:
+            return []
+        spans = [keys.of_partition("delayed", p) for p in wanted]
+        found = await self._beginnings(spans, limit=0, keys_only=True)
+        later = {
+            keys.last(kv.key, span) for span, kvs in zip(spans, found, strict=True) for kv in kvs
+        }
+        items = [one for one in items if one[0] not in later]
         return sorted(one for one in items if after is None or one > after)[: max(limit, 0)]
 
     async def outboxes(self, partitions: Sequence[int]) -> list[str]:
