@@ -31,11 +31,14 @@ ALLOWED: set[Right] = {
     ("operator", "cluster", "tenure.dev/workflows", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflowschedules", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflowevents", "*", "get list watch"),
+    ("operator", "cluster", "tenure.dev/workflowapps", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflows/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflowschedules/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflowevents/status", "*", "patch"),
+    ("operator", "cluster", "tenure.dev/workflowapps/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflows", "*", "create delete patch"),
     ("operator", "cluster", "tenure.dev/workflowevents", "*", "delete"),
+    ("operator", "cluster", "tenure.dev/workflowapps", "*", "patch"),
     ("operator", "cluster", "/events", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "tenure-operator", "get update"),
@@ -48,7 +51,7 @@ ALLOWED: set[Right] = {
     *(
         ("view", "cluster", f"manage.tenure.dev/{one}", "*", "get list watch")
         for one in (
-            "apps", "apps/instances", "apps/counts", "apps/watch", "apps/jobs"
+            "apps", "apps/status", "apps/instances", "apps/counts", "apps/watch", "apps/jobs"
         )
     ),
     *(
@@ -57,11 +60,11 @@ ALLOWED: set[Right] = {
     ),
     *(
         ("view", "cluster", f"tenure.dev/{one}", "*", "get list watch")
-        for one in ("workflows", "workflowschedules", "workflowevents")
+        for one in ("workflows", "workflowschedules", "workflowevents", "workflowapps")
     ),
     *(
         ("edit", "cluster", f"tenure.dev/{one}", "*", "create delete deletecollection patch update")
-        for one in ("workflows", "workflowschedules", "workflowevents")
+        for one in ("workflows", "workflowschedules", "workflowevents", "workflowapps")
     ),
 }  # fmt: skip
 
