@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.actors.port import LEFT
+from tenure_sidecar.actors.writes import TURN_SOON
 from tenure_sidecar.engine.advance import advance
 from tenure_sidecar.engine.events import (
     ExecutionResumed,
@@ -221,9 +222,9 @@ class Instance:
             self._append(entry)
             if not entry.durable:
                 self.writes += 1
-                # The last result that the workflow waits for: nothing keeps the next turn.
-                soon = isinstance(item.event, _RESULT) and len(self.inbox) >= len(self.state.tasks)
-                entry.ticket = self.host.writes.deliver(self, entry, turn_soon=soon)
+                entry.ticket = self.host.writes.deliver(
+                    self, entry, turn_soon=self._turn_soon(item)
+                )
         if consumed is not None:
             entry.consumed.append(consumed)
         if ack is not None:
@@ -232,6 +233,14 @@ class Instance:
             else:
                 entry.acks.append(ack)
         self.kick()
+
+    def _turn_soon(self, item: InboxItem) -> bool:
+        """Whether a turn that consumes ``item`` is likely to be answered at once: it is the last
+        result that the workflow waits for, and the last turn was short.  Where the app is busy turns
+        take long, and its threads must not wait for them besides.
+        """
+        last = isinstance(item.event, _RESULT) and len(self.inbox) >= len(self.state.tasks)
+        return last and self.turn_took < TURN_SOON
 
     def _append(self, entry: Entry) -> None:
         self.inbox.append(entry)
