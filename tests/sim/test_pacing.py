@@ -1,7 +1,8 @@
-"""Pauses between the turns of a fan-out, in virtual time.
+"""What the engine waits for between turns, in virtual time.
 
-In scope: how many turns a fan-out takes when turns are long, and that nothing waits when there is
-nothing to wait for.  Turns are what costs: a stock SDK replays the whole history in each.
+In scope: how many turns a fan-out takes when turns are long, that nothing waits when there is
+nothing to wait for, and that a result is not written twice when its turn comes soon.  Turns are what
+costs: a stock SDK replays the whole history in each.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from support.toy import All, Call
 from support.virtual import run
 
 TURN = 0.1  # seconds that the worker takes for anything, at least
+STEPS = 10  # of a chain, or activities side by side
 WIDTH = 400  # over the worker's cap of activities in flight
 
 
@@ -58,6 +60,53 @@ def test_the_turn_after_the_last_result_does_not_wait(width: int) -> None:
         # One turn that schedules, the activities side by side, one turn that ends it; up to one
         # more that began when the first results were in.
         assert one.loop.time() - begun < 4 * 2 * TURN
+        await one.host.stop()
+
+    run(main())
+
+
+def chain(given: str | None) -> Generator[Any, Any, Any]:
+    total = 0
+    for step in range(int(given or "0")):
+        total += int((yield Call("add", str(step))))
+    return str(total)
+
+
+class Even(OneEngine):
+    """Every item takes ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            workflows={"chain": chain, "fan": fan}, activities={"add": lambda given: given}
+        )
+        self._seconds = seconds
+
+    def _later(self, callback: Callable[[], None]) -> None:
+        self.loop.call_later(self._seconds, callback)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rows"), [pytest.param(0.003, 0, id="soon"), pytest.param(0.02, STEPS, id="late")]
+)
+def test_a_result_is_written_alone_only_when_its_turn_takes_long(seconds: float, rows: int) -> None:
+    async def main() -> None:
+        one = Even(seconds)
+        await one.start()
+        await one.finish(await one.begin("chain", str(STEPS)))
+        # The start, and each turn's commit.
+        assert one.writer.written == 1 + (STEPS + 1) + rows
+        assert one.writer.withdrawn == STEPS - rows
+        await one.host.stop()
+
+    run(main())
+
+
+def test_a_result_among_many_does_not_wait_for_the_turn() -> None:
+    async def main() -> None:
+        one = Even(0.003)
+        await one.start()
+        await one.finish(await one.begin("fan", str(STEPS)))
+        assert one.writer.withdrawn <= 1
         await one.host.stop()
 
     run(main())

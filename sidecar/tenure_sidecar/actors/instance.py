@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.actors.port import LEFT
+from tenure_sidecar.actors.writes import TURN_SOON
 from tenure_sidecar.engine.advance import advance
 from tenure_sidecar.engine.events import (
     ExecutionResumed,
@@ -31,6 +32,8 @@ from tenure_sidecar.engine.events import (
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    TaskCompleted,
+    TaskFailed,
 )
 from tenure_sidecar.engine.plan import Batch, Idle, plan
 from tenure_sidecar.engine.retention import settled
@@ -67,6 +70,7 @@ _PACE_FACTOR = 4.0
 _PACE_MAX = 2.0
 _PACE_CROWD = 32  # open activities from which every turn is paced, short ones and the first too
 
+_RESULT = (TaskCompleted, TaskFailed)
 _CONTROL = (ExecutionStarted, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
 
@@ -218,7 +222,9 @@ class Instance:
             self._append(entry)
             if not entry.durable:
                 self.writes += 1
-                entry.ticket = self.host.writes.deliver(self, entry)
+                entry.ticket = self.host.writes.deliver(
+                    self, entry, turn_soon=self._turn_soon(item)
+                )
         if consumed is not None:
             entry.consumed.append(consumed)
         if ack is not None:
@@ -227,6 +233,14 @@ class Instance:
             else:
                 entry.acks.append(ack)
         self.kick()
+
+    def _turn_soon(self, item: InboxItem) -> bool:
+        """Whether a turn that consumes ``item`` is likely to be answered at once: it is the last
+        result that the workflow waits for, and the last turn was short.  Where the app is busy turns
+        take long, and its threads must not wait for them besides.
+        """
+        last = isinstance(item.event, _RESULT) and len(self.inbox) >= len(self.state.tasks)
+        return last and self.turn_took < TURN_SOON
 
     def _append(self, entry: Entry) -> None:
         self.inbox.append(entry)

@@ -123,10 +123,8 @@ class Operations:
         head = await self._host.head(instance_id)
         if head is None:
             return None
-        resident = self._host.resident(instance_id)
-        if resident is not None and self._host.sharing is None:
-            return head, resident.input
-        return head, await self._store.input(instance_id)
+        present = self._present(head)
+        return head, present.input if present else await self._store.input(instance_id)
 
     async def wait(self, instance_id: str, *, end: bool) -> Head:
         """Wait until the instance has started, or (``end``) until it is terminal; for ever unless
@@ -134,19 +132,33 @@ class Operations:
 
         Raises: NoSuchInstanceError when it does not exist or was purged meanwhile.
         """
-        fulfilled = ended if end else started
-        while (head := await self._next(instance_id, fulfilled)) is None:
-            pass
+        head, _ = await self._wait(instance_id, end=end)
         return head
 
-    async def _next(self, instance_id: str, fulfilled: Callable[[Head], bool]) -> Head | None:
-        """The head that fulfils the wait; None when what was told may be of another use of the id,
-        which an answer that came late tells of: look again.  Raises: NoSuchInstanceError."""
-        told: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
+    async def wait_state(self, instance_id: str, *, end: bool) -> tuple[Head, str | None]:
+        """The same, and the input.  Raises: as ``wait``."""
+        head, present = await self._wait(instance_id, end=end)
+        given = present.input if present else await self._store.input(instance_id)
+        return head, given
+
+    async def _wait(self, instance_id: str, *, end: bool) -> tuple[Head, Instance | None]:
+        """The head, and the instance if it was in memory when that head became durable."""
+        fulfilled = ended if end else started
+        while (found := await self._next(instance_id, fulfilled)) is None:
+            pass
+        return found
+
+    async def _next(
+        self, instance_id: str, fulfilled: Callable[[Head], bool]
+    ) -> tuple[Head, Instance | None] | None:
+        """As ``_wait``; None when what was told may be of another use of the id, which an answer that
+        came late tells of: look again.  Raises: NoSuchInstanceError."""
+        told: asyncio.Future[tuple[Head | None, Instance | None]]
+        told = asyncio.get_running_loop().create_future()
 
         def tell(head: Head | None) -> None:
             if not told.done():
-                told.set_result(head)
+                told.set_result((head, None if head is None else self._present(head)))
 
         waiter = Waiter(fulfilled, tell)
         self._host.waiters.add(instance_id, waiter)
@@ -158,14 +170,22 @@ class Operations:
             if head is None:
                 raise _missing(instance_id)
             if fulfilled(head):
-                return head
-            result = await told
-            same = result is not None and result.created_at == head.created_at
-            return result if same else None
+                return head, self._present(head)
+            result, present = await told
+            if result is None or result.created_at != head.created_at:
+                return None
+            return result, present
         finally:
             self._host.waiters.remove(instance_id, waiter)
             if outlook is not None:
                 outlook.left(instance_id)
+
+    def _present(self, head: Head) -> Instance | None:
+        """The copy in memory, if it is of the same use of the id."""
+        resident = self._host.resident(head.instance_id)
+        if resident is None or resident.durable.created_at != head.created_at:
+            return None
+        return resident
 
     @property
     def waiting(self) -> int:

@@ -23,6 +23,7 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_sidecar.engine.events import NANOS, Status
 from tenure_sidecar.engine.retention import NEVER
+from tenure_sidecar.store.group import LINGER
 from tenure_sidecar.store.port import Delivery, Purge
 
 if TYPE_CHECKING:
@@ -140,5 +141,5 @@ class RetentionActor:
                 done.set_result(result)
 
         op = Purge(timer.instance_id, only=_TERMINAL, generation=timer.generation)
-        self._writer.submit(op, written, instance_id=timer.instance_id, urgent=False)
+        self._writer.submit(op, written, instance_id=timer.instance_id, linger=LINGER)
         return await done

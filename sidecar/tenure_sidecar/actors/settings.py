@@ -15,6 +15,7 @@ import structlog
 
 from tenure_common.errors import SettingsChangedError, StoreError, TransportError
 from tenure_sidecar.engine.settings import KEY, Concurrency, Settings, decode, encode
+from tenure_sidecar.store.calm import Calm
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.retention import Retention
@@ -92,11 +93,15 @@ class AppSettings:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
+        calm = Calm(self._store)
         while True:
             await asyncio.sleep(self._every)
+            if calm.lasts():
+                continue
             try:
                 await self.look()
             except (StoreError, TransportError) as error:
+                calm.end()
                 _log.warning("the app's settings stay as they were read last", error=str(error))
 
     def _follow(self, now: Versioned) -> None:

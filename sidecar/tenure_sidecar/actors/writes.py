@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tenure_common.errors import InstanceExistsError, NotOwnerError, OutcomeUnknownError
 from tenure_sidecar.engine.events import Status
+from tenure_sidecar.store.group import LINGER
 from tenure_sidecar.store.port import (
     Committed,
     Conflict,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.turn import InboxItem, Turn
     from tenure_sidecar.store.group import GroupWriter, Ticket
     from tenure_sidecar.store.port import Commit, Result
+
+TURN_SOON = 0.005  # seconds that a result waits for the turn that will consume it at once
 
 
 class Writes:
@@ -65,8 +68,12 @@ class Writes:
 
         self._writer.submit(op, written, instance_id=instance_id)
 
-    def deliver(self, instance: Instance, entry: Entry) -> Ticket:
-        """Write an inbox row."""
+    def deliver(self, instance: Instance, entry: Entry, *, turn_soon: bool) -> Ticket:
+        """Write an inbox row.
+
+        When a turn follows at once (``turn_soon``), the row waits for it a little longer: it is
+        never written if the turn is committed first, and a turn need not wait for its write.
+        """
 
         def written(result: Result | BaseException) -> None:
             if isinstance(result, BaseException):
@@ -89,7 +96,7 @@ class Writes:
             Deliver(instance.id, entry.item, fence=instance.fence),
             written,
             instance_id=instance.id,
-            urgent=False,
+            linger=TURN_SOON if turn_soon else LINGER,
             hold=True,
         )
 

@@ -116,7 +116,7 @@ class EtcdClient:
         user: User | None = None,
         timeout: float = 5.0,
         connect_timeout: float = 2.0,
-        silence: float = 20.0,
+        silence: float = 60.0,
         dial: Dial = dial,
     ) -> None:
         self._clock = clock
@@ -256,6 +256,11 @@ class EtcdClient:
     async def keep_alive(self, lease: int, *, within: float) -> Term:
         """Renew a lease once.  Raises: see ``KeepAlives.renew``."""
         return await self._keep_alives.renew(lease, within=within)
+
+    def revision(self, *, within: float) -> int | None:
+        """The store's revision, as a renewal of a lease was told no more than ``within`` seconds
+        ago; None when there was none."""
+        return self._keep_alives.revision(within=within)
 
     async def lease(self, ttl: int) -> Lease:
         """A new lease that is renewed in the background.  Raises: as ``lease_grant``."""

@@ -76,8 +76,17 @@ class KeepAlives:
         self._pool = pool
         self._tokens = tokens
         self._clock = clock
+        self._told = (float("-inf"), 0)  # when a renewal was answered last, and the revision then
         self._opening = asyncio.Lock()
         self._stream: _Stream | None = None
+
+    def revision(self, *, within: float) -> int | None:
+        """The store's revision as a renewal was told in the last ``within`` seconds; None without."""
+        at, revision = self._told
+        return revision if revision and self._clock() - at <= within else None
+
+    def _answered(self, revision: int) -> None:
+        self._told = (self._clock(), revision)
 
     async def renew(self, lease: int, *, within: float) -> Term:
         """Renew; returns the new term, counted from before the request was sent.
@@ -94,7 +103,9 @@ class KeepAlives:
                     if stream is None or stream.broken or self._pool.left(stream.endpoint):
                         endpoint = await self._pool.ready(within)
                         metadata = await self._tokens.metadata()
-                        stream = self._stream = _Stream(endpoint, metadata, clock=self._clock)
+                        stream = self._stream = _Stream(
+                            endpoint, metadata, clock=self._clock, answered=self._answered
+                        )
                 endpoint = stream.endpoint
                 term = await stream.renew(lease)
         except TimeoutError as error:
@@ -138,10 +149,12 @@ class _Stream:
         metadata: tuple[tuple[str, str], ...],
         *,
         clock: Callable[[], float],
+        answered: Callable[[int], None],
     ) -> None:
         self.endpoint = endpoint
         self.broken = False
         self._clock = clock
+        self._answered = answered
         self._call: Any = endpoint.stream(_KEEP_ALIVE, metadata)
         self._writing = asyncio.Lock()
         self._waiting: dict[int, tuple[float, asyncio.Future[Term]]] = {}
@@ -168,6 +181,7 @@ class _Stream:
         error: Exception = EtcdUnavailableError(_BROKEN)
         try:
             while isinstance(response := await self._call.read(), pb.LeaseKeepAliveResponse):
+                self._answered(response.header.revision)
                 sent_at, answer = self._waiting.pop(response.id, (0.0, None))
                 if answer is not None:
                     answer.set_result(Term(response.id, response.ttl, sent_at))

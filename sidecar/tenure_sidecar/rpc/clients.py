@@ -170,8 +170,11 @@ class ClientService:
     async def _wait(self, request: bytes, *, method: str, end: bool) -> bytes:
         asked = client.get(request, method=method)
         self._own(asked.target_app)
-        head = await self._verbs.wait(asked.instance_id, end=end)
-        given = await self._verbs.input(asked.instance_id) if asked.with_payloads else None
+        given: str | None = None
+        if asked.with_payloads:
+            head, given = await self._verbs.wait_state(asked.instance_id, end=end)
+        else:
+            head = await self._verbs.wait(asked.instance_id, end=end)
         return replies.state(head, given, asked.with_payloads, knows_stalled=self._knows_stalled)
 
     async def query(self, request: bytes) -> bytes:

@@ -13,7 +13,8 @@ Three things delay a write, all of them bounded:
 * ``pace()`` seconds between the beginnings of two writes, while there is company to wait for: it
   is over when nothing has come for ``quiet`` seconds, because then whoever could send more waits
   for this very write;
-* ``linger`` seconds for ops that are not urgent, unless an urgent one takes them along;
+* an op's own ``linger``: so many seconds it waits for company, or to be withdrawn, unless an urgent op
+  takes it along;
 * the present turn of the event loop: ops submitted together are written together.
 
 An op can be withdrawn as long as it has not been handed to the store.
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 MAX_OPS = 512
 MAX_BYTES = 4 << 20
-LINGER = 0.001  # seconds
+LINGER = 0.001  # seconds: what company is worth to an op that nobody waits for
 QUIET = 0.001  # seconds
 _PAUSE_MIN = 0.05  # seconds between tries while the store takes nothing
 _PAUSE_MAX = 1.0
@@ -90,8 +91,8 @@ class Ticket:
         "hold",
         "instance_id",
         "op",
-        "since",
         "state",
+        "until",
         "urgent",
     )
 
@@ -111,7 +112,7 @@ class Ticket:
         self.instance_id = instance_id
         self.urgent = urgent
         self.hold = hold
-        self.since = 0.0
+        self.until = 0.0  # it may linger so long
         self.state = _QUEUED
         self.doubtful = False  # it was sent, and may have happened
 
@@ -134,7 +135,6 @@ class GroupWriter:
         pace: seconds to leave between the beginnings of two writes, asked before each.
         max_ops: ops in one write, at most.
         max_bytes: payload bytes in one write; an op that alone is larger goes alone.
-        linger: seconds that an op with ``urgent=False`` waits for company.
         quiet: seconds without an op that end a pace.
         size: bytes of an op, roughly.
     """
@@ -148,7 +148,6 @@ class GroupWriter:
         pace: Callable[[], float] = lambda: 0.0,
         max_ops: int = MAX_OPS,
         max_bytes: int = MAX_BYTES,
-        linger: float = LINGER,
         quiet: float = QUIET,
         size: Callable[[Op], int] | None = None,
     ) -> None:
@@ -158,7 +157,6 @@ class GroupWriter:
         self._pace = pace
         self._max_ops = max_ops
         self._max_bytes = max_bytes
-        self._linger = linger
         self._quiet = quiet
         self._size = size or rough_size
         self._ready: deque[Ticket] = deque()  # the oldest op of each instance that is not writing
@@ -186,7 +184,7 @@ class GroupWriter:
         done: Done,
         *,
         instance_id: str,
-        urgent: bool = True,
+        linger: float = 0.0,
         hold: bool = False,
     ) -> Ticket:
         """Queue an op; ``done`` is called once, on the loop, with its result or the write's error.
@@ -195,11 +193,13 @@ class GroupWriter:
             op: what to write.
             done: must not raise.
             instance_id: the instance that the op is ordered by.
-            urgent: False lets the op wait for company for up to ``linger`` seconds.
+            linger: seconds that the op may wait for company, or to be withdrawn; 0 = it is urgent.
             hold: True lets the op wait for as long as the store takes nothing.
         """
+        urgent = not linger
         ticket = Ticket(self, op, done, instance_id=instance_id, urgent=urgent, hold=hold)
-        ticket.since = self._last = self._now()
+        self._last = self._now()
+        ticket.until = self._last + linger
         self.depth += 1
         self._empty.clear()
         behind = self._behind.get(instance_id)
@@ -287,7 +287,9 @@ class GroupWriter:
         if self._draining:
             return float("-inf")
         paced = min(self._begun + self._pace(), self._last + self._quiet)
-        lingering = float("-inf") if self._urgent else self._ready[0].since + self._linger
+        lingering = float("-inf")
+        if not self._urgent:
+            lingering = min(ticket.until for ticket in self._ready)
         return max(paced, lingering, self._pause_until)
 
     def _begin(self) -> None:

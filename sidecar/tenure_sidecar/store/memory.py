@@ -289,6 +289,10 @@ class MemoryStore:
 
     # --- reads --------------------------------------------------------------------------------
 
+    def revision(self) -> int | None:
+        """See ``Store.revision``."""
+        return None
+
     async def load(self, instance_id: str) -> Loaded | None:
         """See ``Store.load``."""
         record = self.database.records.get(instance_id)

@@ -254,6 +254,12 @@ class Store(Protocol):
         """
         ...
 
+    def revision(self) -> int | None:
+        """A number that no change of the store leaves as it is, as this process knew it some seconds
+        ago at most; None when it knows none.  While it stays the same, nothing new is to be found.
+        """
+        ...
+
     async def load(self, instance_id: str) -> Loaded | None:
         """Head, history, inbox and input in one snapshot; None when there is no such instance."""
         ...

@@ -46,6 +46,21 @@ async def test_a_term_counts_from_before_the_request(client: EtcdClient) -> None
     assert (renewed.id, renewed.ttl) == (term.id, 60)
 
 
+async def test_a_renewal_tells_the_revision(client: EtcdClient, prefix: bytes) -> None:
+    term = await client.lease_grant(60)
+    assert client.revision(within=60) is None
+    await client.keep_alive(term.id, within=5)
+    first = client.revision(within=60)
+    assert first is not None
+    written = await client.put(prefix, b"")
+    assert client.revision(within=60) == first < written
+    await client.keep_alive(term.id, within=5)
+    second = client.revision(within=60)
+    assert second is not None
+    assert second >= written
+    assert client.revision(within=0.0) is None
+
+
 async def test_renewals_of_several_leases_share_a_stream(
     etcd_server: Cluster, proxy: FaultProxy, far: EtcdClient
 ) -> None:

@@ -12,7 +12,15 @@ from time import monotonic
 import pytest
 
 from integration.store.conftest import an_etcd_store
-from integration.store.samples import RETENTION, START, Hub, a_creation, a_timer, parent_of
+from integration.store.samples import (
+    RETENTION,
+    START,
+    Hub,
+    a_creation,
+    a_timer,
+    an_item,
+    parent_of,
+)
 from support.etcd import Cluster
 from tenure_common.errors import StoreError, StoreNewerError
 from tenure_sidecar import doctor
@@ -20,6 +28,7 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.etcd import EtcdClient, Get
 from tenure_sidecar.store.etcd import EtcdStore, check
 from tenure_sidecar.store.etcd.keys import Keys
+from tenure_sidecar.store.port import Deliver
 
 LARGE = "x" * 600_000
 
@@ -64,6 +73,7 @@ async def fill(store: EtcdStore) -> None:
     await hub.running("a/b%c")
     await hub.deliver("run", "go")
     await hub.deliver("run", "big", input=LARGE)
+    await hub.write(Deliver("run", an_item("note"), hub.fence("run")))
     await hub.running("ended")
     await hub.finish("ended", Status.FAILED, timers_set=(a_timer("ended", 9_000, kind=RETENTION),))
     await hub.create("later", timer=a_timer("later", 7_000, kind=START))
@@ -160,6 +170,9 @@ async def a_piece_gone(site: Site) -> None:
         pytest.param(flipped(lambda k: k.head("run")), ["head/run", "damaged"], id="bad-head"),
         pytest.param(gone(lambda k: k.head("run")), ["hist/run", "no instance"], id="no-head"),
         pytest.param(flipped(lambda k: k.item("run", "go")), ["inbox/", "damaged"], id="bad-item"),
+        pytest.param(
+            flipped(lambda k: k.item("run", "note", own=True)), ["own/", "damaged"], id="bad-note"
+        ),
         pytest.param(
             put(lambda k: k.item("nobody", "go"), b""), ["inbox/", "nobody"], id="item-of-nobody"
         ),

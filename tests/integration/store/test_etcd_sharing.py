@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from integration.store.conftest import an_etcd_store
+from integration.store.samples import Hub, an_item
 from support.engine import EngineProcess
 from support.etcd import Cluster
 from support.one_engine import OneEngine
@@ -29,8 +30,9 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.turn import Turn
 from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.store.etcd import EtcdStore
+from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.partition import partition_of
-from tenure_sidecar.store.port import Commit, Conflict
+from tenure_sidecar.store.port import Commit, Conflict, Deliver
 
 Steps = Generator[Any, Any, Any]
 LEASE = 2  # seconds: etcd's shortest
@@ -55,6 +57,26 @@ def listen(_given: str | None) -> Steps:
 
 WORKFLOWS: dict[str, Any] = {"chain": chain, "family": family, "listen": listen}
 ACTIVITIES = {"add": lambda given: str(int(given or "0") + 1)}
+
+
+async def test_an_owner_is_not_told_of_what_it_noted_itself(etcd_server: Cluster) -> None:
+    """etcd sends it nothing, however many results its activities have."""
+    store = an_etcd_store(etcd_server)
+    await store.open()
+    hub = Hub(store)
+    await hub.own()
+    await hub.running("a")
+    span = Keys("test", store.app, partitions=store.partitions).of_partition(
+        "inbox", partition_of("a", store.partitions)
+    )
+    watch = store.client.watch(*span)
+    await watch.started()
+    await hub.write(Deliver("a", an_item("mine"), hub.fence("a")))
+    await hub.deliver("a", "of another")
+    batch = await anext(watch)
+    assert [event.kv.key.rpartition(b"/")[2] for event in batch.events] == [b"of another"]
+    watch.close()
+    await store.close()
 
 
 class Sharers:

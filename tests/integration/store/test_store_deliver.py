@@ -5,13 +5,15 @@ In scope: ``Deliver``, ``Turn.consumed`` and ``Turn.carryover``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from integration.store.samples import ENDED, Hub, an_item, events
 from tenure_sidecar.engine.events import EventRaised, ExecutionRewound, Status
 from tenure_sidecar.engine.turn import InboxItem
 from tenure_sidecar.store.partition import partition_of
-from tenure_sidecar.store.port import Committed, Conflict, Deliver, Delivery, Fence
+from tenure_sidecar.store.port import Committed, Conflict, Deliver, Delivery, Fence, Result
 
 
 async def test_items_are_kept_in_commit_order(hub: Hub) -> None:
@@ -65,6 +67,55 @@ async def test_a_delivery_with_a_fence_needs_the_fence(hub: Hub) -> None:
         assert await hub.write(Deliver("a", other, wrong)) == [Conflict(fenced=True)]
     assert await hub.inbox("a") == ["k"]
     assert await hub.write(Deliver("a", other, later)) == [Delivery.DELIVERED]
+
+
+async def noted(hub: Hub, target: str, key: str, **fields: Any) -> Result:
+    """The owner puts an item there."""
+    return await hub.one(Deliver(target, an_item(key, **fields), hub.fence(target)))
+
+
+async def test_an_item_is_one_whoever_put_it_there(hub: Hub) -> None:
+    await hub.running("a")
+    assert await noted(hub, "a", "k") is Delivery.DELIVERED
+    assert await hub.deliver("a", "k") is Delivery.DUPLICATE
+    assert await hub.deliver("a", "l") is Delivery.DELIVERED
+    assert await noted(hub, "a", "l") is Delivery.DUPLICATE
+    assert await noted(hub, "a", "b") is Delivery.DELIVERED
+    assert await hub.inbox("a") == ["k", "l", "b"]
+    assert "a" in await hub.active()
+    await hub.commit("a", consumed=("k", "b"))
+    assert await hub.inbox("a") == ["l"]
+    assert await noted(hub, "a", "k") is Delivery.DELIVERED
+    assert await hub.inbox("a") == ["l", "k"]
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+async def test_what_the_owner_put_there_goes_with_the_instance(hub: Hub, *, large: bool) -> None:
+    given = "x" * 600_000 if large else None
+    await hub.running("a", "b")
+    empty = await hub.counts()
+    await noted(hub, "a", "k", input=given)
+    await noted(hub, "b", "k", input=given)
+    assert (await hub.counts())["inbox_items"] == empty["inbox_items"] + 2
+    await hub.finish("a")
+    assert await hub.inbox("a") == []
+    assert await hub.active() == ["b"]
+    await hub.finish("b", Status.FAILED)
+    assert await noted(hub, "b", "l") is Delivery.REFUSED
+    assert (await hub.counts())["inbox_items"] == empty["inbox_items"]
+    assert await hub.purge("a") is Delivery.DELIVERED
+    assert await hub.store.load("a") is None
+
+
+async def test_a_turn_carries_over_what_the_owner_put_there(hub: Hub) -> None:
+    await hub.running("a")
+    for key in ("k", "l"):
+        await noted(hub, "a", key)
+    done = await hub.commit("a", consumed=("l",), carryover=(an_item("k"), an_item("l")))
+    assert isinstance(done, Committed)
+    assert await hub.inbox("a") == ["l", "k"]  # the one that was taken comes first
+    await hub.commit("a", consumed=("k", "l"))
+    assert await hub.inbox("a") == []
 
 
 async def test_keys_of_two_instances_are_apart(hub: Hub) -> None:

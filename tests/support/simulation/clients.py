@@ -239,7 +239,7 @@ class Clients:
             longest = 0.4 if self.world.confused else 4.0  # most while it matters
             await asyncio.sleep(self._random.uniform(0.05, longest))
         # One that its watch missed is found by the sweep, and overtaken by later ones meanwhile.
-        await asyncio.sleep(SWEEP + 6.0)
+        await asyncio.sleep(SWEEP + 7.0)
         await self.insist(lambda: self.tell(instance_id, ENOUGH))
         await self.see(instance_id)
 

@@ -123,9 +123,9 @@ class _Reader:
             self._head(revision, "/".join(path), None if deleted else event.kv)
         elif kind == "hist":
             self._hist(revision, unescape(path[0].encode()), path, event.kv, deleted=deleted)
-        elif kind == "inbox" and deleted:
+        elif kind in ("inbox", "own") and deleted:
             self._items.pop(key).gone = revision
-        elif kind == "inbox":
+        elif kind in ("inbox", "own"):
             if (before := self._items.get(key)) is not None:  # the id is used again
                 before.gone = revision
             value = unpack(key, event.kv.value, ItemValue)

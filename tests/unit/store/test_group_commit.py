@@ -19,7 +19,7 @@ from tenure_common.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from tenure_sidecar.store.group import GroupWriter, Ticket
+from tenure_sidecar.store.group import LINGER, GroupWriter, Ticket
 from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import (
@@ -106,13 +106,13 @@ class Rig:
         instance_id: str,
         key: str,
         *,
-        urgent: bool = True,
+        linger: float = 0.0,
         hold: bool = False,
         fence: Fence | None = None,
     ) -> Ticket:
         op = Deliver(instance_id, an_item(key), fence=fence)
         return self.writer.submit(
-            op, self.heard(name(op)), instance_id=instance_id, urgent=urgent, hold=hold
+            op, self.heard(name(op)), instance_id=instance_id, linger=linger, hold=hold
         )
 
     @property
@@ -207,9 +207,22 @@ async def test_an_op_that_is_not_urgent_lingers_a_moment() -> None:
     rig = Rig()
     rig.create("a")
     await passes(1)
-    rig.deliver("a", "1", urgent=False)
+    rig.deliver("a", "1", linger=LINGER)
     await passes(1)
     assert rig.store.begun == [0.0, 1.001]
+
+
+@in_virtual_time
+async def test_the_least_patient_one_says_when_all_are_written() -> None:
+    rig = Rig()
+    rig.create("a")
+    await passes(1)
+    rig.deliver("a", "1", linger=0.005)
+    rig.deliver("b", "1", linger=0.002)
+    rig.deliver("c", "1", linger=0.009)
+    await passes(1)
+    assert rig.batches[1:] == [["a.1", "b.1", "c.1"]]
+    assert rig.store.begun == [0.0, 1.002]
 
 
 @in_virtual_time
@@ -217,7 +230,7 @@ async def test_an_urgent_one_takes_it_along() -> None:
     rig = Rig()
     rig.create("a")
     await passes(1)
-    rig.deliver("a", "1", urgent=False)
+    rig.deliver("a", "1", linger=LINGER)
     rig.create("b")
     await passes(1)
     assert rig.batches[1:] == [["a.1", "b"]]
@@ -229,7 +242,7 @@ async def test_an_urgent_one_behind_it_hurries_it() -> None:
     rig = Rig()
     rig.create("a")
     await passes(1)
-    rig.deliver("a", "1", urgent=False)
+    rig.deliver("a", "1", linger=LINGER)
     rig.deliver("a", "2")
     await passes(1)
     assert rig.batches[1:] == [["a.1", "a.2"]]
@@ -417,7 +430,7 @@ async def test_drain_writes_everything_without_waiting_for_company() -> None:
     rig.create("a")
     await passes(WRITE / 2)
     rig.create("b")
-    rig.deliver("b", "1", urgent=False)
+    rig.deliver("b", "1", linger=LINGER)
     await rig.writer.drain()
     assert rig.batches == [["a"], ["b"], ["b.1"]]
     assert rig.store.loop.time() == pytest.approx(3 * WRITE)

@@ -17,13 +17,15 @@ import structlog
 from tenure_common.errors import StoreError
 from tenure_sidecar.actors.ownership import resume
 from tenure_sidecar.engine.turn import START, START_KEY
+from tenure_sidecar.store.calm import Calm
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
     from tenure_sidecar.store.coordination import Coordination
     from tenure_sidecar.store.port import Change, Store
 
-SWEEP = 10.0  # seconds between sweeps
+SWEEP = 6.0  # seconds between sweeps; with the age of what a store knows of itself, no more than 10
+SKIPS = 4  # sweeps left out in a row while nothing changes: a delayed start comes due all the same
 SURE = 2.0  # seconds after which a row that is still unknown was missed
 _PAGE = 1_000
 _RETRY = 0.5  # seconds until a watch that failed is begun anew
@@ -124,11 +126,18 @@ class Inboxes:
     # --- the sweep ----------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
+        calm, skipped = Calm(self._store), 0
         while True:
             await asyncio.sleep(SWEEP)
+            if calm.lasts() and skipped < SKIPS:
+                skipped += 1
+                continue
+            skipped = 0
             try:
-                await self.sweep()
+                if await self.sweep():
+                    calm.end()
             except StoreError as error:
+                calm.end()
                 _log.warning("sweeping inboxes failed", error=str(error))
 
     async def sweep(self) -> int:

@@ -127,7 +127,8 @@ def wipe(draft: Draft, cell: Cell) -> None:
         effects.delete(key(instance_id))
     for name in listed(keys, head):
         effects.delete(name)
-    for span in (keys.history(instance_id), keys.inbox(instance_id), keys.blobs(instance_id)):
+    inboxes = (keys.inbox(instance_id, own=own) for own in (False, True))
+    for span in (keys.history(instance_id), *inboxes, keys.blobs(instance_id)):
         effects.clear(span)
     for place in cell.book.timers:
         effects.delete(keys.place(instance_id, place))

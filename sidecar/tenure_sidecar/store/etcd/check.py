@@ -104,6 +104,7 @@ class _Examination:
             "doc": self._document,
             "hist": self._turn,
             "inbox": self._item,
+            "own": self._item,
             "input": self._input,
             "outbox": self._outbox,
         }
@@ -242,7 +243,7 @@ class _Examination:
             self._say(f"key {kv.key!r} is in the wrong partition")
         value = unpack(kv.key, kv.value, ItemValue)
         item = decode_item(await self._body(instance_id, value.body))
-        if self._keys.item(instance_id, item.key) != kv.key:
+        if kv.key not in self._keys.items(instance_id, item.key):
             self._say(f"key {kv.key!r} says that it is '{item.key}'")
 
     async def _input(self, kv: KeyValue, path: list[str]) -> None:

@@ -126,7 +126,7 @@ class Judge:
         fence = op.fence
         if fence is not None:
             draft.compare.append(unchanged(draft.keys.owner(fence.partition), fence.token))
-        part = draft.send(op.target, op.item)
+        part = draft.send(op.target, op.item, own=fence is not None)
 
         def outcome(answer: Answer) -> Delivery | Conflict | None:
             if answer.held:

@@ -6,7 +6,8 @@
 ``state/<id>``                     one byte: may others send to it?  Written when that changes
 ``input/<id>``                     input of the present generation
 ``hist/<ID>/<run>/<n>``            the events of one turn
-``inbox/<p>/<ID>/<key>``           an inbox item
+``inbox/<p>/<ID>/<key>``           an inbox item; the partition's owner watches these
+``own/<p>/<ID>/<key>``             an inbox item that the owner put there, and need not be told of
 ``timer/<p>/<due>/<ID>/<n>/<k>``   a reminder: when, whose, its number and kind
 ``expire/<p>/<due>/<ID>/<n>/<k>``  the same, of retention
 ``active/<p>/<id>``                present while activities are pending
@@ -107,14 +108,18 @@ class Keys:
         """One turn's events."""
         return b"%s%08x" % (self.history(instance_id, run).first, number)
 
-    def inbox(self, instance_id: str) -> Span:
-        """All its items."""
-        partition = self.partition(instance_id)
-        return span(b"%sinbox/%d/%s/" % (self.root, partition, escape(instance_id)))
+    def inbox(self, instance_id: str, *, own: bool = False) -> Span:
+        """All its items: those that the owner is told of, or (``own``) those that it put itself."""
+        partition, kind = self.partition(instance_id), b"own" if own else b"inbox"
+        return span(b"%s%s/%d/%s/" % (self.root, kind, partition, escape(instance_id)))
 
-    def item(self, instance_id: str, key: str) -> bytes:
+    def item(self, instance_id: str, key: str, *, own: bool = False) -> bytes:
         """One item."""
-        return self.inbox(instance_id).first + key.encode()
+        return self.inbox(instance_id, own=own).first + key.encode()
+
+    def items(self, instance_id: str, key: str) -> tuple[bytes, bytes]:
+        """Where the item may be."""
+        return self.item(instance_id, key), self.item(instance_id, key, own=True)
 
     def timer(self, timer: Timer) -> bytes:
         """A reminder; its generation is the value."""

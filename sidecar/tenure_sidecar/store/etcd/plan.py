@@ -146,10 +146,10 @@ class Draft:
 
     # --- inbox items ------------------------------------------------------------------------------
 
-    def item(self, target: str, item: InboxItem, *, rank: int = 0) -> Put:
-        """An inbox item, put where it belongs."""
+    def item(self, target: str, item: InboxItem, *, rank: int = 0, own: bool = False) -> Put:
+        """An inbox item, put where it belongs; ``own``: where the owner itself puts it."""
         self._place += 1
-        key = self.keys.item(target, item.key)
+        key = self.keys.item(target, item.key, own=own)
         body = self.stage(target, f"i/{escape(item.key).decode()}", encode_item(item))
         if isinstance(body, Blob):
             self.large_items.append((target, item.key))
@@ -157,26 +157,27 @@ class Draft:
 
     def take(self, instance_id: str, key: str) -> None:
         """An inbox item goes; nothing when it is not there."""
-        self.effects.delete(self.keys.item(instance_id, key))
+        for there in self.keys.items(instance_id, key):
+            self.effects.delete(there)
         if self.site.cells.is_large(instance_id, key):
             what = f"i/{escape(key).decode()}/"
             self.effects.clear(self.keys.blobs(instance_id, what))
 
-    def send(self, target: str, item: InboxItem) -> int:
+    def send(self, target: str, item: InboxItem, *, own: bool = False) -> int:
         """Deliver an item, if etcd finds that the target takes it; the number of the part."""
-        put = self.item(target, item)
-        state = self.keys.state(target)
-        there = absent(put.key)
-        txn = Txn(
-            (value_is(state, OPEN), there), (put,), (Get(state), Get(put.key, keys_only=True))
-        )
+        put = self.item(target, item, own=own)
+        state, places = self.keys.state(target), self.keys.items(target, item.key)
+        nowhere = [absent(key) for key in places]
+        look = [Get(state), *(Get(key, keys_only=True) for key in places)]
+        txn = Txn((value_is(state, OPEN), *nowhere), (put,), look)
         if isinstance(item.event, ExecutionRewound):
-            txn = Txn((value_is(state, FAILED), there), (put,), (txn,))
+            txn = Txn((value_is(state, FAILED), *nowhere), (put,), (txn,))
         return self.decide(txn)
 
-    def put_unless_there(self, put: Put) -> int:
-        """Put a key if it is not there; the number of the part."""
-        return self.decide(Txn((absent(put.key),), (put,)))
+    def put_unless_there(self, target: str, item: InboxItem, put: Put) -> int:
+        """Put an item if it is not there already; the number of the part."""
+        nowhere = [absent(key) for key in self.keys.items(target, item.key)]
+        return self.decide(Txn(nowhere, (put,)))
 
     def decide(self, txn: Txn) -> int:
         """Leave a part to etcd; the number of the part."""
@@ -225,12 +226,12 @@ def delivery(part: Part) -> Delivery | None:
 
 
 def _refusal(part: TxnResult, *, takers: tuple[bytes, ...]) -> Delivery | None:
-    state, item = map(range_of, part.results)
+    state, *items = map(range_of, part.results)
     if not state.kvs:
         return Delivery.MISSING
     if state.kvs[0].value not in takers:
         return Delivery.REFUSED
-    return Delivery.DUPLICATE if item.kvs else None
+    return Delivery.DUPLICATE if any(item.kvs for item in items) else None
 
 
 def remember(draft: Draft, cells: Iterable[Cell], revision: int) -> None:

@@ -137,17 +137,18 @@ class Reader:
     async def load(self, instance_id: str) -> Loaded | None:
         """See ``Store.load``."""
         keys = self._keys
-        history, inbox = keys.history(instance_id), keys.inbox(instance_id)
+        history = keys.history(instance_id)
+        inboxes = [keys.inbox(instance_id, own=own) for own in (False, True)]
         answers, revision = await self.snapshot(
             (
                 Get(keys.head(instance_id)),
                 Get(keys.state(instance_id)),
                 Get(keys.input(instance_id)),
                 Get(*history, limit=_PAGE),
-                Get(*inbox, limit=_PAGE),
+                *(Get(*inbox, limit=_PAGE) for inbox in inboxes),
             )
         )
-        heads, states, inputs, turns, items = answers
+        heads, states, inputs, turns, *items = answers
         if not heads.kvs or not states.kvs:
             self._cells.forget(instance_id)
             return None
@@ -159,19 +160,21 @@ class Reader:
             events += decode_events(await self.body(instance_id, turn.body, revision))
         waiting = [
             (kv, unpack(kv.key, kv.value, ItemValue))
-            for kv in await self.rest(items, inbox, revision)
+            for found, inbox in zip(items, inboxes, strict=True)
+            for kv in await self.rest(found, inbox, revision)
         ]
         waiting.sort(key=lambda one: (one[1].rank, one[0].mod_revision, one[1].place))
-        decoded: list[InboxItem] = []
-        for _, item in waiting:
-            decoded.append(decode_item(await self.body(instance_id, item.body, revision)))
-            if isinstance(item.body, Blob):
-                self._cells.large(instance_id, (decoded[-1].key,))
+        decoded: dict[str, InboxItem] = {}  # one that is in both places counts once
+        for _, value in waiting:
+            item = decode_item(await self.body(instance_id, value.body, revision))
+            decoded.setdefault(item.key, item)
+            if isinstance(value.body, Blob):
+                self._cells.large(instance_id, (item.key,))
         return Loaded(
             head=cell.head,
             version=cell.book.version,
             history=tuple(events),
-            inbox=tuple(decoded),
+            inbox=tuple(decoded.values()),
             input=await self._input(inputs, instance_id, revision),
             at=revision,
         )

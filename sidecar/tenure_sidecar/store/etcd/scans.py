@@ -54,13 +54,12 @@ class Scanner:
         keys = self._keys
         runnable: set[str] = set()
         wanted = list(dict.fromkeys(partitions))
-        spans = [
-            keys.of_partition(kind, p) for p in wanted for kind in ("inbox", "active", "delayed")
-        ]
+        kinds = ("inbox", "own", "active", "delayed")
+        spans = [keys.of_partition(kind, p) for p in wanted for kind in kinds]
         found = await self._beginnings(spans, limit=0, keys_only=True)
         for n, partition in enumerate(wanted):
-            inbox, pending, delayed = found[3 * n : 3 * n + 3]
-            ids = {keys.waits(kv.key) for kv in inbox}
+            inbox, own, pending, delayed = found[4 * n : 4 * n + 4]
+            ids = {keys.waits(kv.key) for kv in (*inbox, *own)}
             span = keys.of_partition("active", partition)
             ids.update(keys.last(kv.key, span) for kv in pending)
             span = keys.of_partition("delayed", partition)
@@ -74,14 +73,17 @@ class Scanner:
         """See ``Coordination.arrivals``."""
         keys = self._keys
         wanted = list(dict.fromkeys(partitions))
-        spans = [keys.of_partition(kind, p) for p in wanted for kind in ("inbox", "delayed")]
+        spans = [keys.of_partition("inbox", p) for p in wanted]
         found = await self._beginnings(spans, limit=0, keys_only=True)
-        items: list[tuple[str, str]] = []
-        for n, partition in enumerate(wanted):
-            inbox, delayed = found[2 * n : 2 * n + 2]
-            span = keys.of_partition("delayed", partition)
-            later = {keys.last(kv.key, span) for kv in delayed}
-            items += [one for kv in inbox if (one := keys.waiting(kv.key))[0] not in later]
+        items = [keys.waiting(kv.key) for kvs in found for kv in kvs]
+        if not items:
+            return []
+        spans = [keys.of_partition("delayed", p) for p in wanted]
+        found = await self._beginnings(spans, limit=0, keys_only=True)
+        later = {
+            keys.last(kv.key, span) for span, kvs in zip(spans, found, strict=True) for kv in kvs
+        }
+        items = [one for one in items if one[0] not in later]
         return sorted(one for one in items if after is None or one > after)[: max(limit, 0)]
 
     async def outboxes(self, partitions: Sequence[int]) -> list[str]:
@@ -99,7 +101,7 @@ class Scanner:
         keys = self._keys
         spans = [
             keys.of_partition(kind, p)
-            for kind in ("inbox", "timer", "expire")
+            for kind in ("inbox", "own", "timer", "expire")
             for p in range(keys.partitions)
         ]
         counts = await self._reader.many([Get(*span, count_only=True) for span in spans])
@@ -111,8 +113,8 @@ class Scanner:
         return {
             "instances": instances,
             "history_events": events,
-            "inbox_items": sum(numbers[: keys.partitions]),
-            "timers": sum(numbers[keys.partitions :]),
+            "inbox_items": sum(numbers[: 2 * keys.partitions]),
+            "timers": sum(numbers[2 * keys.partitions :]),
         }
 
     async def _beginnings(

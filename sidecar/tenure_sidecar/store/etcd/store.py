@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_RECENT = 4.0  # seconds: a renewal of a lease of ten seconds is no older
 _REREADS = 3  # when compaction overtakes a read
 
 _log = structlog.get_logger(__name__)
@@ -179,6 +180,10 @@ class EtcdStore:
         return await self._writer.write(ops)
 
     # --- reads ------------------------------------------------------------------------------------
+
+    def revision(self) -> int | None:
+        """See ``Store.revision``: what the last renewal of a lease was told."""
+        return self.client.revision(within=_RECENT)
 
     async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read, with nothing of this handle still under way that may change the answer."""

@@ -123,7 +123,7 @@ class Sending:
         put = self._draft.item(target, item)
         self._keys[target].add(item.key)
         if cell.head_revision and not self._draft.effects.deletes(put.key):
-            part = self._draft.put_unless_there(put)
+            part = self._draft.put_unless_there(target, item, put)
 
             def fate(answer: Answer) -> Delivery:
                 there = txn_of(answer.parts[part])
@@ -226,7 +226,8 @@ def _inbox(draft: Draft, turn: Turn, low: int) -> set[str]:
     """Items that go, and items that are carried over; keys of the latter."""
     instance_id = turn.head.instance_id
     if turn.head.status.terminal:
-        draft.effects.clear(draft.keys.inbox(instance_id))
+        for own in (False, True):
+            draft.effects.clear(draft.keys.inbox(instance_id, own=own))
         draft.effects.clear(draft.keys.blobs(instance_id, "i/"))
         return set()
     for key in turn.consumed:
@@ -238,7 +239,7 @@ def _inbox(draft: Draft, turn: Turn, low: int) -> set[str]:
         if key in gone:
             draft.effects.put(put.key, put.value or b"")
         else:
-            draft.put_unless_there(put)
+            draft.put_unless_there(instance_id, item, put)
     return set(carried)
 
 

@@ -159,6 +159,10 @@ class SqliteStore:
 
     # --- reads ------------------------------------------------------------------------------------
 
+    def revision(self) -> int | None:
+        """See ``Store.revision``."""
+        return None
+
     async def load(self, instance_id: str) -> Loaded | None:
         """See ``Store.load``."""
         return await self._read(lambda: self._reader.load(instance_id))
