@@ -7,7 +7,7 @@ that were missed, the latest is made up for, unless it is too late for the deadl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -31,16 +31,24 @@ _MOST_SHOWN = 100  # names of active Workflows in the status
 _MINUTE = 60 * NANOS
 
 
-def next_step(schedule: WorkflowSchedule, children: Sequence[Workflow], *, now: int) -> Step:
+def next_step(
+    schedule: WorkflowSchedule,
+    children: Sequence[Workflow],
+    *,
+    now: int,
+    taken: Collection[str] = (),
+) -> Step:
     """What to do now.
 
     Args:
         schedule: the resource as it was last told of.
         children: its Workflows, oldest first.
         now: nanoseconds since the epoch.
+        taken: names under which there is a Workflow that is not its own.
     """
     if schedule.metadata.deleted:
         return Rest()
+    used = {child.metadata.name for child in children}
     children = [child for child in children if not child.metadata.deleted]
     try:
         cron = parse(schedule.spec.schedule, schedule.spec.time_zone)
@@ -53,7 +61,19 @@ def next_step(schedule: WorkflowSchedule, children: Sequence[Workflow], *, now: 
         old = _too_old(schedule, children)
         # What a Workflow came to is in the status before the Workflow goes.
         return Delete(old.key) if old and rest.status == schedule.status else rest
-    return _due(schedule, children, cron, due, since=since, now=now)
+    name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
+    if name in used:
+        told = _missed_before(due)
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
+    if name in taken:
+        other = Announcement(
+            "NameTaken",
+            f"The run due at {stamp(due.latest)} was not started: there is a Workflow '{name}' that is "
+            "not this schedule's; delete it, or give the schedule another name",
+            warning=True,
+        )
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(other,))
+    return _due(schedule, children, cron, due, name=name, since=since, now=now)
 
 
 def _since(schedule: WorkflowSchedule, *, now: int) -> int:
@@ -77,14 +97,11 @@ def _due(  # noqa: PLR0913 - what is known of a due time
     cron: Cron,
     due: Missed,
     *,
+    name: str,
     since: int,
     now: int,
 ) -> Step:
     spec = schedule.spec
-    name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
-    told = _missed_before(due)
-    if any(child.metadata.name == name for child in children):
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
     deadline = spec.starting_deadline_seconds
     if deadline is not None and now - due.latest > deadline * NANOS:
         late = Announcement(
