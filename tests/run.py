@@ -181,7 +181,7 @@ LAYERS = (
         "crash",
         "faults under load with a stock SDK app: nothing lost, stuck or counted twice",
         (Suite("crash tests", ("tests/cluster",)),),
-        limit=600,
+        limit=1500,
     ),
 )
 

@@ -362,7 +362,7 @@ class StoreLockedError(StoreError):
 
 
 class StoreNewerError(StoreError):
-    """The database was written by a newer version of Tenure."""
+    """The store, or a record of it, was written by a newer version of Tenure."""
 
     code = "TN0402"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
@@ -79,7 +79,7 @@ def parse(annotations: Mapping[str, str], *, compat: bool) -> Parsed:
         if name in KINDS:
             given[name] = (name, text)
         elif name.startswith(PREFIX) and name not in _NOT_OPTIONS:
-            notes.append(_unknown(name))
+            notes.append(unknown(name))
     values: dict[str, object] = {}
     for name, (where, text) in given.items():
         try:
@@ -114,8 +114,9 @@ def _wanted(kind: _Kind, text: str) -> str:
     return bound[0] if bound else "a whole number"
 
 
-def _unknown(name: str) -> str:
-    short = [one.removeprefix(PREFIX) for one in KINDS]
+def unknown(name: str, what: str = "annotation", *, among: Iterable[str] = KINDS) -> str:
+    """A sentence about a name that means nothing, with the one ``among`` others that is nearest."""
+    short = [one.removeprefix(PREFIX) for one in among]
     close = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1, cutoff=0.6)
     hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-    return f"annotation {name} is not known and has no effect{hint}"
+    return f"{what} {name} is not known and has no effect{hint}"

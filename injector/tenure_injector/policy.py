@@ -4,6 +4,8 @@ A pod is asked for when its label or annotation ``tenure.dev/inject`` says so (w
 on, also ``dapr.io/enabled``); the annotation can take back what the label asks.  Whoever asked must
 get the engine or an error: a workflow app that runs without it is an outage that nobody sees.  So
 everything after the question "was it asked for" denies, unless the failure policy is ``ignore``.
+Whoever did not ask gets no engine and no error; if the pod speaks of us all the same, its creator is
+told what was probably meant.
 
 Pure: no clock, no network, nothing remembered.
 """
@@ -18,6 +20,7 @@ from tenure_common.errors import BadAnnotationError, UnsuitablePodError
 from tenure_injector import annotation_set, obstacles
 from tenure_injector.annotation_set import Parsed
 from tenure_injector.config import Config
+from tenure_injector.options import PREFIX
 from tenure_injector.pods import Pod
 from tenure_injector.report import Report, Verdict
 from tenure_injector.sidecar import Sidecar, resolve
@@ -84,11 +87,31 @@ def _not_asked(pod: Pod, parsed: Parsed, *, namespace: str, config: Config) -> R
         return _skip("SwitchedOff", f"{names.ANNOTATION_INJECT} is false")
     # An annotation that is neither true nor false asks too: its problem must be told to somebody.
     unclear = asked is None and any(name in pod.annotations for name in config.asking)
-    if not (asked or unclear or pod.labels.get(names.LABEL_INJECT) == "true"):
-        return _skip("NotAsked", f"neither label nor annotation {names.ANNOTATION_INJECT} is true")
-    if namespace in {config.namespace, *config.exclude_namespaces}:
+    wanted = asked or unclear or pod.labels.get(names.LABEL_INJECT) == "true"
+    if wanted and namespace in {config.namespace, *config.exclude_namespaces}:
         return _skip("NamespaceExcluded", f"pods of namespace {namespace} are left alone")
-    return None
+    if wanted:
+        return None
+    text = f"neither label nor annotation {names.ANNOTATION_INJECT} is true"
+    return _skip("NotAsked", text, *_perhaps_meant(pod))
+
+
+def _perhaps_meant(pod: Pod) -> Iterator[str]:
+    """What speaks of us on a pod that does not ask for the engine: a slip in the one name or value
+    that asks would otherwise go unnoticed."""
+    label = pod.labels.get(names.LABEL_INJECT)
+    if label is not None and label != "false":
+        yield f"label {names.LABEL_INJECT} is '{label}', and only 'true' asks for the engine"
+    for name in pod.labels:
+        if name.startswith(PREFIX) and name not in {names.LABEL_INJECT, names.LABEL_APP_ID}:
+            yield annotation_set.unknown(name, "label", among=(names.LABEL_INJECT,))
+    yield from annotation_set.parse(pod.annotations, compat=False).notes
+    idle = sorted(pod.annotations.keys() & annotation_set.KINDS.keys())
+    if idle:
+        yield (
+            f"annotation {idle[0]} has no effect, because the pod does not ask for the engine: "
+            f"set {names.ANNOTATION_INJECT}: 'true'"
+        )
 
 
 def _doubts(pod: Pod, sidecar: Sidecar) -> Iterator[str]:
@@ -104,8 +127,8 @@ def _has_engine(pod: Pod) -> bool:
     return any(container.name == names.SIDECAR_CONTAINER for container in pod.containers())
 
 
-def _skip(reason: str, text: str) -> Report:
-    return Report(verdict=Verdict.SKIP, reason=reason, text=text)
+def _skip(reason: str, text: str, *notes: str) -> Report:
+    return Report(verdict=Verdict.SKIP, reason=reason, text=text, notes=notes)
 
 
 def _deny(config: Config, reason: str, text: str, parsed: Parsed, *, code: str) -> Report:

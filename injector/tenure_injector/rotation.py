@@ -27,7 +27,7 @@ from tenure_injector.pods import Json, entries, part
 _log = structlog.get_logger(__name__)
 
 NAME: Final = "tenure-injector"  # in certificates
-LOOK_EVERY: Final = 60.0  # seconds
+LOOK_EVERY: Final = 10.0  # seconds: also how long a wrong CA bundle stays
 SOONEST: Final = 1.0  # seconds between two looks, after a failure too
 _MOST_STEPS: Final = 10  # in one look; two replicas need at most a few
 _KEYS: Final = {

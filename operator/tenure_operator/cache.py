@@ -12,16 +12,20 @@ from tenure_operator.resources import (
     R,
     Resource,
     Workflow,
+    WorkflowApp,
+    WorkflowEvent,
     WorkflowSchedule,
 )
 
 
 class Cache:
-    """All resources that are known, and which schedule a Workflow came from."""
+    """All resources that are known, which schedule a Workflow came from, and which WorkflowApps are
+    of one app."""
 
     def __init__(self) -> None:
         self._all: dict[Key, Resource] = {}
         self._children: dict[Key, dict[Key, None]] = {}
+        self._apps: dict[tuple[str, str], set[Key]] = {}  # by namespace and app
 
     def __len__(self) -> int:
         """How many there are."""
@@ -37,7 +41,10 @@ class Cache:
         before = self._all.get(resource.key)
         if before is not None and not _newer(resource, before):
             return False
+        self._unlist(before)
         self._all[resource.key] = resource
+        if isinstance(resource, WorkflowApp):
+            self._apps.setdefault(_app_of(resource), set()).add(resource.key)
         owner = owner_of(resource)
         if owner is not None:
             self._children.setdefault(owner, {})[resource.key] = None
@@ -53,6 +60,7 @@ class Cache:
     def drop(self, key: Key) -> Resource | None:
         """Forget it; what was known is returned."""
         before = self._all.pop(key, None)
+        self._unlist(before)
         owner = None if before is None else owner_of(before)
         if owner is not None:
             children = self._children.get(owner, {})
@@ -60,6 +68,31 @@ class Cache:
             if not children:
                 self._children.pop(owner, None)
         return before
+
+    @staticmethod
+    def later(resource: Resource, version: str) -> bool:
+        """Whether it was written after that version."""
+        return _later(resource.metadata.resource_version, version)
+
+    def _unlist(self, before: Resource | None) -> None:
+        if isinstance(before, WorkflowApp):
+            keys = self._apps[_app_of(before)]
+            keys.discard(before.key)
+            if not keys:
+                del self._apps[_app_of(before)]
+
+    def rivals(self, app: WorkflowApp) -> tuple[WorkflowApp, ...]:
+        """The other WorkflowApps of the same app."""
+        found = [self.get(key, WorkflowApp) for key in self._apps.get(_app_of(app), ())]
+        return tuple(one for one in found if one is not None and one.key != app.key)
+
+    def those(self, kind: type[R], namespace: str) -> list[R]:
+        """All of a kind in a namespace."""
+        return [
+            one
+            for one in self._all.values()
+            if isinstance(one, kind) and one.metadata.namespace == namespace
+        ]
 
     def children(self, schedule: WorkflowSchedule) -> list[Workflow]:
         """The Workflows of a schedule, oldest first."""
@@ -76,7 +109,9 @@ class Cache:
         """How many there are of each kind and phase, for the metrics."""
         counts: dict[tuple[str, ...], float] = {}
         for key, one in self._all.items():
-            phase = "" if isinstance(one, WorkflowSchedule) else one.status.phase or "Pending"
+            phase = ""
+            if isinstance(one, Workflow | WorkflowEvent):
+                phase = one.status.phase or "Pending"
             counts[key.kind, phase] = counts.get((key.kind, phase), 0) + 1
         return counts
 
@@ -88,6 +123,10 @@ def owner_of(resource: Resource) -> Key | None:
     schedule = resource.metadata.labels.get(LABEL_SCHEDULE)
     namespace = resource.metadata.namespace
     return None if schedule is None else Key("WorkflowSchedule", namespace, schedule)
+
+
+def _app_of(app: WorkflowApp) -> tuple[str, str]:
+    return app.metadata.namespace, app.app_id
 
 
 def _newer(resource: Resource, before: Resource) -> bool:

@@ -46,6 +46,10 @@ class Cluster:
         """An object.  Raises: GoneError."""
         return await self._link.call("GET", self._path(key))
 
+    async def list(self, kind: str, namespace: str) -> bytes:
+        """All objects of a kind in a namespace, as the API server knows them now."""
+        return await self._link.call("GET", f"{_OURS}/namespaces/{namespace}/{plural(kind)}")
+
     async def patch_status(self, key: Key, version: str, status: msgspec.Struct) -> bytes:
         """Write the status of the object of that version.  Raises: ConflictError, GoneError."""
         patch = [

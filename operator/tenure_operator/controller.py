@@ -23,10 +23,12 @@ from tenure_operator.resources import (
     Key,
     Resource,
     Workflow,
+    WorkflowApp,
     WorkflowEvent,
     WorkflowSchedule,
     decode,
 )
+from tenure_operator.rounds.apps import app_round
 from tenure_operator.rounds.desk import Desk
 from tenure_operator.rounds.events import event_round
 from tenure_operator.rounds.schedules import schedule_round
@@ -41,11 +43,13 @@ ROUNDS: Final[Mapping[str, Round]] = {
     "Workflow": workflow_round,
     "WorkflowSchedule": schedule_round,
     "WorkflowEvent": event_round,
+    "WorkflowApp": app_round,
 }
 KINDS: Final[Mapping[str, type[Resource]]] = {
     "Workflow": Workflow,
     "WorkflowSchedule": WorkflowSchedule,
     "WorkflowEvent": WorkflowEvent,
+    "WorkflowApp": WorkflowApp,
 }
 
 

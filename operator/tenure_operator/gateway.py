@@ -21,10 +21,11 @@ import aiohttp
 import msgspec
 
 from tenure_common.errors import BadSettingError, GatewayRefusedError
+from tenure_operator.app import AppView, Settings
 from tenure_operator.breaker import Breaker
 from tenure_operator.instance import Instance
 from tenure_operator.reconcile.refusals import Refusal, refusal, unanswered
-from tenure_operator.reconcile.steps import Raise, Start, Verb
+from tenure_operator.reconcile.steps import Configure, Raise, Start, Verb
 
 _T = TypeVar("_T")
 
@@ -153,6 +154,15 @@ class Gateway:
         one = self._one(App(step.namespace, step.app_id), step.instance_id)
         headers = {"Idempotency-Key": step.request_key}
         await self._call("POST", f"{one}/events/{quote(step.event, safe='')}", step.body, headers)
+
+    async def app(self, app: App) -> AppView:
+        """An app at a glance."""
+        return _decoded(await self._call("GET", f"{self._app(app)}/status"), AppView)
+
+    async def configure(self, app: App, step: Configure) -> Settings:
+        """Set all settings of an app; those that hold then."""
+        body = step._asdict()
+        return _decoded(await self._call("PUT", f"{self._app(app)}/settings", body), Settings)
 
     async def watch(self, app: App, *, tag: str, cursor: str | None) -> AsyncIterator[Line]:
         """The runs with that tag: all of them, or what changed after ``cursor``; then each change."""

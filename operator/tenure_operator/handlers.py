@@ -38,6 +38,10 @@ def registry(told: Told, login: Callable[[], kopf.ConnectionInfo]) -> kopf.Opera
     async def workflow_event(event: Mapping[str, Any], **_: object) -> None:
         told("WorkflowEvent", event["type"], event["object"])
 
+    @kopf.on.event(API_GROUP, API_VERSION, "workflowapps", registry=handlers)
+    async def workflow_app(event: Mapping[str, Any], **_: object) -> None:
+        told("WorkflowApp", event["type"], event["object"])
+
     return handlers
 
 

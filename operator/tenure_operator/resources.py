@@ -18,6 +18,7 @@ import msgspec
 from tenure_common.errors import BadResourceError
 
 FINALIZER = "tenure.dev/run"
+FINALIZER_SETTINGS = "tenure.dev/settings"
 LABEL_SCHEDULE = "tenure.dev/schedule"
 ANNOTATION_DUE = "tenure.dev/scheduled-at"
 
@@ -264,8 +265,84 @@ class WorkflowEvent(_Value, frozen=True, kw_only=True):
         return Key("WorkflowEvent", self.metadata.namespace, self.metadata.name)
 
 
-Resource = Workflow | WorkflowSchedule | WorkflowEvent
+# --- WorkflowApp ----------------------------------------------------------------------------------
+
+
+class KeptFor(_Value, frozen=True, kw_only=True):
+    """How long runs are kept after their end: `7d`, `forever`; None = as the sidecars' flags say."""
+
+    any: str | None = None
+    completed: str | None = None
+    failed: str | None = None
+    terminated: str | None = None
+
+
+class Concurrency(_Value, frozen=True, kw_only=True):
+    """How much the workers of one sidecar work on at a time; None = as they say themselves."""
+
+    workflows: int | None = None
+    activities: int | None = None
+
+
+class AppSpec(_Value, frozen=True, kw_only=True):
+    """``spec`` of a WorkflowApp."""
+
+    app_id: str | None = None
+    partitions: int | None = None
+    retention: KeptFor = KeptFor()
+    concurrency: Concurrency = Concurrency()
+
+
+class AppStatus(_Value, frozen=True, kw_only=True):
+    """``status`` of a WorkflowApp."""
+
+    observed_generation: int = 0
+    app_id: str | None = None
+    store: str | None = None
+    partitions: int | None = None
+    owned_partitions: int | None = None
+    sidecars: int | None = None
+    workers: int | None = None
+    settings_version: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class WorkflowApp(_Value, frozen=True, kw_only=True):
+    """The settings of an app, and who works for it."""
+
+    metadata: Meta
+    spec: AppSpec
+    status: AppStatus = AppStatus()
+
+    @property
+    def key(self) -> Key:
+        """Which object it is."""
+        return Key("WorkflowApp", self.metadata.namespace, self.metadata.name)
+
+    @property
+    def app_id(self) -> str:
+        """The app: that of the spec, or the one of its name."""
+        return self.spec.app_id or self.metadata.name
+
+
+Resource = Workflow | WorkflowSchedule | WorkflowEvent | WorkflowApp
 R = TypeVar("R", bound=Resource)
+
+
+class _ListMeta(_Value, frozen=True, kw_only=True):
+    resource_version: str = ""
+
+
+class Listed(_Value, frozen=True, kw_only=True):
+    """The API server's answer to a list: the objects as they were at one moment."""
+
+    metadata: _ListMeta
+    items: tuple[msgspec.Raw, ...]
+
+    @property
+    def version(self) -> str:
+        """That moment."""
+        return self.metadata.resource_version
 
 
 def decode(body: bytes | Mapping[str, Any], kind: type[R]) -> R:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.sharing.neighbours import Neighbours
     from tenure_sidecar.config import EngineConfig
     from tenure_sidecar.engine.retention import Retention
+    from tenure_sidecar.engine.settings import Concurrency
     from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
 
@@ -176,7 +177,7 @@ class AppEngine:
             rate=config.retention_rate,
         )
         self.host.expiring = self.retention.expect
-        self.settings = AppSettings(self.store, default=self._kept, apply=self._keep)
+        self.settings = AppSettings(self.store, default=self._kept, apply=self._set)
         self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
         self.api = Api(
             app_id=config.app_id,
@@ -184,6 +185,7 @@ class AppEngine:
             store=self.store,
             jobs=self.jobs,
             settings=self.settings,
+            workers=self.connected_workers,
             ids=self.ids,
             clock=self.clock,
         )
@@ -268,8 +270,9 @@ class AppEngine:
         """
         return min(0.00006 * max(0, self.dispatcher.in_flight - 2), 0.006)
 
-    def _keep(self, retention: Retention) -> None:
+    def _set(self, retention: Retention, most: Concurrency) -> None:
         self.host.retention = retention
+        self.dispatcher.limit(most)
 
     def _owned(self) -> list[int]:
         return [fence.partition for fence in self.host.fences()]

@@ -31,11 +31,14 @@ ALLOWED: set[Right] = {
     ("operator", "cluster", "tenure.dev/workflows", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflowschedules", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflowevents", "*", "get list watch"),
+    ("operator", "cluster", "tenure.dev/workflowapps", "*", "get list watch"),
     ("operator", "cluster", "tenure.dev/workflows/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflowschedules/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflowevents/status", "*", "patch"),
+    ("operator", "cluster", "tenure.dev/workflowapps/status", "*", "patch"),
     ("operator", "cluster", "tenure.dev/workflows", "*", "create delete patch"),
     ("operator", "cluster", "tenure.dev/workflowevents", "*", "delete"),
+    ("operator", "cluster", "tenure.dev/workflowapps", "*", "patch"),
     ("operator", "cluster", "/events", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "*", "create"),
     ("operator", "release", "coordination.k8s.io/leases", "tenure-operator", "get update"),
@@ -48,7 +51,7 @@ ALLOWED: set[Right] = {
     *(
         ("view", "cluster", f"manage.tenure.dev/{one}", "*", "get list watch")
         for one in (
-            "apps", "apps/instances", "apps/counts", "apps/watch", "apps/jobs"
+            "apps", "apps/status", "apps/instances", "apps/counts", "apps/watch", "apps/jobs"
         )
     ),
     *(
@@ -57,11 +60,11 @@ ALLOWED: set[Right] = {
     ),
     *(
         ("view", "cluster", f"tenure.dev/{one}", "*", "get list watch")
-        for one in ("workflows", "workflowschedules", "workflowevents")
+        for one in ("workflows", "workflowschedules", "workflowevents", "workflowapps")
     ),
     *(
         ("edit", "cluster", f"tenure.dev/{one}", "*", "create delete deletecollection patch update")
-        for one in ("workflows", "workflowschedules", "workflowevents")
+        for one in ("workflows", "workflowschedules", "workflowevents", "workflowapps")
     ),
 }  # fmt: skip
 
@@ -279,11 +282,14 @@ def webhooks(objects: list[Json]) -> list[Json]:
 
 
 def test_webhook_touches_only_pods_that_ask(objects: list[Json]) -> None:
-    label, annotation = webhooks(objects)
+    label, annotation, slip = webhooks(objects)
     assert label["objectSelector"] == {"matchLabels": {"tenure.dev/inject": "true"}}
     (condition,) = annotation["matchConditions"]
     assert "'tenure.dev/inject' in object.metadata.annotations" in condition["expression"]
-    for one in (label, annotation):
+    does_not_ask, speaks = slip["matchConditions"]
+    assert does_not_ask["expression"].startswith("!has(object.metadata.annotations) || !(")
+    assert "startsWith('tenure.dev/')" in speaks["expression"]
+    for one in (label, annotation, slip):
         assert one["rules"] == [
             {
                 "operations": ["CREATE"],
@@ -296,19 +302,22 @@ def test_webhook_touches_only_pods_that_ask(objects: list[Json]) -> None:
         (excluded,) = one["namespaceSelector"]["matchExpressions"]
         assert excluded["operator"] == "NotIn"
         assert {"kube-system", "tenure-system"} <= set(excluded["values"])
-        assert one["reinvocationPolicy"] == "IfNeeded"
-        assert one["timeoutSeconds"] <= 5
+        assert one["reinvocationPolicy"] == ("Never" if one is slip else "IfNeeded")
+        assert one["timeoutSeconds"] <= (1 if one is slip else 5)
 
 
 def test_webhook_fails_closed_unless_told_otherwise(rendered: dict[str, list[Json]]) -> None:
     for of, policy in (("default", "Fail"), ("everything", "Ignore")):
-        assert {one["failurePolicy"] for one in webhooks(rendered[of])} == {policy}
+        *asking, slip = webhooks(rendered[of])
+        assert {one["failurePolicy"] for one in asking} == {policy}
+        assert slip["failurePolicy"] == "Ignore", "no pod depends on being told of a slip"
 
 
 def test_dapr_is_asked_about_only_with_compatibility(rendered: dict[str, list[Json]]) -> None:
     for of, there in (("default", False), ("everything", True)):
-        (condition,) = webhooks(rendered[of])[1]["matchConditions"]
-        assert ("dapr.io/enabled" in condition["expression"]) is there
+        for one in webhooks(rendered[of])[1:]:
+            condition = one["matchConditions"][0]
+            assert ("dapr.io/enabled" in condition["expression"]) is there
 
 
 def test_chart_says_nothing_about_the_injectors_own_ca(rendered: dict[str, list[Json]]) -> None:

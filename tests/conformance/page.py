@@ -53,6 +53,31 @@ FIELDS = (
 )
 
 
+# What Dapr's Configuration says of workflows, and where it is said here.
+SETTINGS = (
+    (
+        "Dapr's `maxConcurrentWorkflowInvocations`",
+        "`concurrency.workflows`; can change at run time",
+    ),
+    (
+        "Dapr's `maxConcurrentActivityInvocations`",
+        "`concurrency.activities`; can change at run time",
+    ),
+    (
+        "Dapr's `stateRetentionPolicy`",
+        "`retention`; `anyTerminal` is called `any`; can change at run time",
+    ),
+    (
+        "the state store",
+        "no field: the annotation `tenure.dev/store` says it, and it cannot change at run time",
+    ),
+    (
+        "the number of partitions",
+        "`partitions` is compared and never changed: the number is fixed at an app's first start",
+    ),
+)
+
+
 def page(outcomes: Outcomes, *, operations: Sequence[str]) -> str:
     """The page.
 
@@ -145,6 +170,18 @@ def _rest(operations: Sequence[str]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, flavour, state in FIELDS:
         yield f"| {name} | {flavour} | {state} |"
+    yield ""
+    yield "## Settings of an app"
+    yield ""
+    yield (
+        "The resource [WorkflowApp](how-to/settings-of-an-app.md) has what a Dapr Configuration says of "
+        "workflows, as far as it can be changed while an app runs:"
+    )
+    yield ""
+    yield "| setting | state |"
+    yield "|---|---|"
+    for name, state in SETTINGS:
+        yield f"| {name} | {state} |"
     yield ""
     yield (
         "Nothing is dropped in silence: an action that is not supported ends its workflow FAILED with "

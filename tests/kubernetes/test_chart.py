@@ -125,7 +125,7 @@ def test_what_was_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
         ]
 
     before = made()
-    assert len(before) == 6
+    assert len(before) == 7
     assert all(before)
     more = (*example("ha"), *WITHOUT_FOREIGN, *WITHOUT_DEFINITIONS)
     with pytest.raises(HelmError, match=r"store.etcd.members: there are 1, and 3 are asked for"):
@@ -152,6 +152,38 @@ def test_what_was_made_outlives_upgrade_and_rollback_and_goes_with_the_release(
         "clusterrolebinding",
     ):
         assert release.left(kind) == [], kind
+
+
+def test_what_an_upgrade_added_can_be_changed_and_taken_back(release: Release) -> None:
+    """Helm 4.0 owns what an upgrade adds twice, and is then in conflict with itself; other versions
+    take the flag as well."""
+    words = (CHART, *example("default"), *WITHOUT_DEFINITIONS, "--force-conflicts", "--set")
+    release.install(*words[1:-2], "--set", "operator.enabled=false")
+    release.helm("upgrade", *words, "operator.enabled=true")
+    release.helm("upgrade", *words, "operator.replicas=2,log.level=debug")
+    operator = f"{release.name}-operator"
+    assert release.kubectl.get("deployment", operator)["spec"]["replicas"] == 2
+    release.helm("rollback", "2", "--force-conflicts")
+    assert release.kubectl.get("deployment", operator)["spec"]["replicas"] == 1
+    release.helm("rollback", "1", "--force-conflicts")
+    assert operator not in release.kubectl("get", "deployment", "-o", "name")
+
+
+def test_a_failed_upgrade_can_be_taken_back(release: Release) -> None:
+    words = (*example("default"), *WITHOUT_DEFINITIONS)
+    release.install(*words)
+    gateway = f"{release.name}-gateway"
+    release.kubectl("scale", "deployment", gateway, "--replicas=5")
+    with pytest.raises(HelmError, match=r"conflict with \"kubectl\" with subresource \"scale\""):
+        release.helm("upgrade", CHART, *words, "--set", "gateway.replicas=3,log.level=debug")
+    # What an hour does to the finished Job of the first revision.
+    jobs = release.kubectl.items("job")
+    assert {one["spec"]["ttlSecondsAfterFinished"] for one in jobs} == {3600}
+    release.kubectl("delete", "job", "-l", "app.kubernetes.io/component=upkeep")
+    release.helm("rollback", "1", "--force-conflicts")
+    assert release.kubectl.get("deployment", gateway)["spec"]["replicas"] == 2
+    release.helm("upgrade", CHART, *words, "--set", "gateway.replicas=3", "--force-conflicts")
+    assert release.kubectl.get("deployment", gateway)["spec"]["replicas"] == 3
 
 
 def test_resource_definitions_outlive_the_release(

@@ -7,7 +7,9 @@ worker.  Real etcd, sidecars, gateway and API server.
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from support.etcd import Cluster
 from support.gated import Files
 from support.gateway import GatewayProcess
 from support.kube.controlplane import ControlPlane
-from support.kube.objects import event, workflow
+from support.kube.objects import app, event, workflow
 from support.kube.operating import ACCOUNT, app_process, rules, until
 from support.kube.operator_process import operator_process
 
@@ -154,6 +156,41 @@ def test_a_namespace_that_the_gateway_keeps_from_the_operator_is_told(shop: Shop
     shop.reaches(served, "untouched", "Completed")
     kubectl("delete", "workflowevent", "e")
     kubectl("delete", "workflow", "kept", "--wait=false")
+
+
+def test_the_settings_of_an_app_reach_its_sidecars_and_no_other_app(shop: Shop) -> None:
+    ours, theirs = shop.namespaces
+    shop.apply(ours, app(retention={"any": "9d"}))
+    shop.apply(theirs, app())
+    for namespace in shop.namespaces:
+        kubectl = shop.control_plane.kubectl.using("-n", namespace)
+        kubectl("wait", "--for=condition=Ready", "workflowapp/orders", "--timeout=60s")
+        status = dict(kubectl.get("workflowapp", "orders")["status"])
+        assert (status["store"], status["partitions"], status["ownedPartitions"]) == (
+            "etcd",
+            64,
+            64,
+        )
+        assert (status["sidecars"], status["workers"]) == (1, 1)
+    until("a run that is kept for 9 days", lambda: "expiresAt" in run(shop, ours))
+    assert "expiresAt" not in run(shop, theirs)
+    kubectl = shop.control_plane.kubectl.using("-n", ours)
+    kubectl("delete", "workflowapp", "orders", "--timeout=60s")
+    until("a run that is kept for ever", lambda: "expiresAt" not in run(shop, ours))
+
+
+def run(shop: Shop, namespace: str) -> dict[str, Any]:
+    """A run that has ended, as the sidecar tells of it."""
+    url = f"{shop.sidecars[namespace].http_url}/v1alpha1/apps/orders/instances"
+    start = urllib.request.Request(  # noqa: S310 - the sidecar's
+        url, b'{"workflow": "echo"}', {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(start) as answer:  # noqa: S310
+        started = json.load(answer)["instance"]["instanceId"]
+    with urllib.request.urlopen(f"{url}/{started}/wait?timeout=60") as answer:  # noqa: S310
+        waited = json.load(answer)
+    assert waited["reached"]
+    return dict(waited["instance"])
 
 
 def told(shop: Shop, namespace: str, name: str, reason: str) -> str:

@@ -31,7 +31,7 @@ PAGES = [
     for text in (path.read_text(encoding="utf-8"),)
     if needs_a_cluster(text) and not needs_pods(text)
 ]
-KINDS = "workflowschedules,workflowevents,workflows"
+KINDS = "workflowapps,workflowschedules,workflowevents,workflows"
 
 
 @pytest.fixture(scope="module")
@@ -94,4 +94,4 @@ def test_every_kind_has_an_example() -> None:
             one = yaml.safe_load(content)
             assert one["apiVersion"].startswith(f"{API_GROUP}/")
             shown.add(one["kind"])
-    assert shown == {"Workflow", "WorkflowSchedule", "WorkflowEvent"}
+    assert shown == {"Workflow", "WorkflowSchedule", "WorkflowEvent", "WorkflowApp"}

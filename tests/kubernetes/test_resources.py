@@ -14,7 +14,7 @@ import pytest
 
 from support.kube.controlplane import ControlPlane
 from support.kube.kubectl import Kubectl
-from support.kube.objects import event, schedule, without, workflow
+from support.kube.objects import app, event, schedule, without, workflow
 
 FULL = workflow(
     "full",
@@ -48,6 +48,22 @@ def definitions(installed: ControlPlane) -> None:
         pytest.param(schedule(), id="smallest schedule"),
         pytest.param(schedule(schedule="*/5 8-18 * jan-mar mon,fri"), id="full cron"),
         pytest.param(schedule(schedule="@daily", timeZone="America/Argentina/Ushuaia"), id="macro"),
+        pytest.param(app(), id="smallest app"),
+        pytest.param(
+            app(
+                "a" * 200,
+                appID="My_App.v2-x",
+                partitions=64,
+                retention={
+                    "any": "forever",
+                    "completed": "0s",
+                    "failed": "1.5h",
+                    "terminated": "1w2d",
+                },
+                concurrency={"workflows": 1, "activities": 1_000_000},
+            ),
+            id="full app",
+        ),
         pytest.param(event(workflowName="order-1"), id="event for a resource"),
         pytest.param(event(instanceID="a b/c", appID="orders", data=None), id="event for an id"),
     ],
@@ -152,6 +168,25 @@ FIVE = "a schedule has five fields (minute, hour, day of month, month, day of we
         pytest.param(
             schedule("n" * 181), "the name may have 180 characters at most", id="long schedule name"
         ),
+        pytest.param(app(appID="a b"), LETTERS, id="app id of an app"),
+        pytest.param(app("a" * 64), "63 characters at most", id="long name of an app"),
+        pytest.param(app(store="etcd"), 'unknown field "spec.store"', id="store of an app"),
+        pytest.param(
+            app(partitions=0), "spec.partitions in body should be greater than", id="partitions"
+        ),
+        pytest.param(
+            app(retention={"any": "soon"}), "a time is a number and a unit", id="retention"
+        ),
+        pytest.param(
+            app(retention={"canceled": "1d"}),
+            'unknown field "spec.retention.canceled"',
+            id="retention of another status",
+        ),
+        pytest.param(
+            app(concurrency={"activities": 0}),
+            "spec.concurrency.activities in body should be greater than or equal to 1",
+            id="no activity at all",
+        ),
         pytest.param(event(), "give either workflowName or instanceID", id="event for nobody"),
         pytest.param(
             event(workflowName="a", instanceID="b", appID="c"),
@@ -229,6 +264,27 @@ def test_an_event_stays(kubectl: Kubectl, field: str, value: object) -> None:
     kubectl.apply(event(workflowName="order-1", data={"by": "ann"}))
     changed = event(**{"workflowName": "order-1", "data": {"by": "ann"}, field: value})
     assert "cannot change; create another WorkflowEvent" in kubectl.refuses(changed)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"appID": "one"}, {"appID": "two"}, id="changed"),
+        pytest.param({}, {"appID": "orders"}, id="added"),
+        pytest.param({"appID": "one"}, {}, id="removed"),
+    ],
+)
+def test_a_workflow_app_stays_that_of_its_app(
+    kubectl: Kubectl, before: dict[str, str], after: dict[str, str]
+) -> None:
+    kubectl.apply(app(**before))
+    assert "appID cannot change; create another WorkflowApp" in kubectl.refuses(app(**after))
+    kubectl.apply(app(**before, partitions=3, retention={"any": "1d"}))
+    kubectl.apply(app(**before, concurrency={"workflows": 2}))
+    assert kubectl.get("workflowapp", "orders")["spec"] == {
+        **before,
+        "concurrency": {"workflows": 2},
+    }
 
 
 def test_a_run_can_be_steered(kubectl: Kubectl) -> None:
@@ -329,10 +385,45 @@ def test_columns_of_schedules_and_events(kubectl: Kubectl) -> None:
     assert row[:3] == ["approval", "Approve", "order-1"]
 
 
+APP_STATUS = {
+    "appID": "orders",
+    "store": "etcd",
+    "partitions": 64,
+    "ownedPartitions": 60,
+    "sidecars": 2,
+    "workers": 3,
+    "settingsVersion": 9,
+    "conditions": [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": reason,
+            "message": "nothing is set",
+            "lastTransitionTime": "2026-01-01T00:00:09Z",
+        }
+        for kind, reason in (("Ready", "Applied"), ("Served", "WorkerConnected"))
+    ],
+}
+
+
+def test_columns_of_apps(installed: ControlPlane, kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(app())
+    put_status(installed, kubectl, namespace, "WorkflowApp", APP_STATUS)
+    shown = kubectl("get", "twfa", "-o", "wide").splitlines()
+    head, row = (re.split(r"\s{2,}", line.strip()) for line in shown)
+    assert head[:6] == ["NAME", "READY", "REASON", "SIDECARS", "WORKERS", "AGE"]
+    assert row[:5] == ["orders", "True", "Applied", "2", "3"]
+    assert head[6:] == ["APP", "PARTITIONS", "OWNED", "MESSAGE"]
+    assert row[6:] == ["orders", "64", "60", "nothing is set"]
+    assert len(re.split(r"\s{2,}", kubectl("get", "twfa").splitlines()[0].strip())) == 6
+    kubectl("wait", "--for=condition=Served", "twfa/orders", "--timeout=5s")
+
+
 def test_the_category_shows_all_kinds(kubectl: Kubectl) -> None:
-    kubectl.apply(workflow(), schedule(), event(workflowName="order-1"))
+    kubectl.apply(workflow(), schedule(), event(workflowName="order-1"), app())
     shown = kubectl("get", "tenure", "-o", "name").split()
     assert shown == [
+        "workflowapp.tenure.dev/orders",
         "workflowevent.tenure.dev/approval",
         "workflow.tenure.dev/order-1",
         "workflowschedule.tenure.dev/nightly",
@@ -417,7 +508,9 @@ def test_the_policy_for_payloads_is_sound(installed: ControlPlane) -> None:
     assert policy["status"].get("typeChecking") in (None, {})
 
 
-@pytest.mark.parametrize("kind", ["workflows", "workflowschedules", "workflowevents"])
+@pytest.mark.parametrize(
+    "kind", ["workflows", "workflowschedules", "workflowevents", "workflowapps"]
+)
 def test_explain_explains_every_field(kubectl: Kubectl, kind: str) -> None:
     for path in (kind, f"{kind}.spec", f"{kind}.status"):
         shown = kubectl("explain", path)

@@ -148,6 +148,26 @@ def test_a_typo_is_told_to_who_creates_the_pod_and_as_an_event(kubectl: Kubectl)
         assert time.monotonic() < deadline
 
 
+@pytest.mark.parametrize(
+    ("marks", "meant"),
+    [
+        ({"annotations": {"tenure.dev/injct": "true"}}, "did you mean tenure.dev/inject?"),
+        ({"labels": {"tenure.dev/inject": "yes"}}, "only 'true' asks"),
+    ],
+    ids=["name", "value"],
+)
+def test_a_slip_in_what_asks_for_the_engine_is_told(
+    marks: dict[str, dict[str, str]], meant: str, kubectl: Kubectl
+) -> None:
+    slip = pod()
+    slip["metadata"].update(marks)
+    assert meant in kubectl.run("apply", "-f", "-", stdin=json.dumps(slip)).stderr
+    assert engines(kubectl.get("pod", "app")) == []
+    deadline = time.monotonic() + READY_WITHIN
+    while meant not in kubectl("get", "events", "-o", "jsonpath={.items[*].message}"):
+        assert time.monotonic() < deadline
+
+
 def test_a_deployment_names_the_app_and_its_pods_get_the_engine(kubectl: Kubectl) -> None:
     template = pod(inject="true")
     metadata = {"annotations": template["metadata"]["annotations"], "labels": {"app": "web"}}

@@ -68,6 +68,8 @@ def test_an_uninstall_loses_no_workflow(shop: Shop) -> None:
     shop.release("install")
     assert data_of(shop.kubectl, "tenure-ca") == authority
     assert shop.ready() == [pod], "the app was not started again"
+    # Its engine is to find etcd, whose service has another address now.
+    shop.until(lambda: shop.state("without-resource").get("status") == "RUNNING")
     decided(shop, "before-uninstall")
     shop.tenure("raise", "without-resource", "decision", "--data", '"yes"')
     assert shop.ended("without-resource") == "yes"

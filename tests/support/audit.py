@@ -39,7 +39,7 @@ from tenure_sidecar.engine.events import (
     TimerFired,
 )
 from tenure_sidecar.engine.head import Head
-from tenure_sidecar.etcd import EtcdClient
+from tenure_sidecar.etcd import EtcdClient, Tls
 from tenure_sidecar.etcd.watch import Event as Change
 from tenure_sidecar.store.etcd import check
 from tenure_sidecar.store.etcd.cells import Cells
@@ -78,10 +78,15 @@ class Audit:
 
 
 async def audit(
-    urls: Iterable[str], *, app: str, namespace: str = "default", story: Story | None = None
+    urls: Iterable[str],
+    *,
+    app: str,
+    namespace: str = "default",
+    story: Story | None = None,
+    tls: Tls | None = None,
 ) -> Audit:
     """Read and judge everything; ``story`` is what was read of it already.  Raises: StoreError."""
-    client = EtcdClient(tuple(urls), clock=monotonic)
+    client = EtcdClient(tuple(urls), clock=monotonic, tls=tls)
     try:
         story = story or Story(app=app, namespace=namespace)
         found, keys = story.found, story.keys

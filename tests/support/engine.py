@@ -57,7 +57,8 @@ class EngineFailedError(AssertionError):
 class EngineProcess:
     """An engine on one store (a database in ``folder`` unless given) and one set of ports.
 
-    ``role`` is the command, ``dev`` or ``sidecar``; ``program`` what Python runs.
+    ``role`` is the command, ``dev`` or ``sidecar``; ``program`` what Python runs, at the next start
+    too.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class EngineProcess:
         program: Sequence[str] = ("-m", "tenure_sidecar"),
     ) -> None:
         self.folder = folder
-        self._program = program
+        self.program = program
         self._store = store
         self.database = folder / "tenure.db"
         self.grpc_port, self.taskhub_port, self.http_port, self.health_port = free_ports(4)
@@ -119,7 +120,7 @@ class EngineProcess:
         assert self._process is None or self._process.poll() is not None, "already running"
         command = [
             sys.executable,
-            *self._program,
+            *self.program,
             self._role,
             f"--app-id={self.app_id}",
             f"--store={self._store or f'sqlite:{self.database}'}",

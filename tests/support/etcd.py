@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import trustme
 
@@ -95,6 +95,16 @@ class Certificates:
         cert.write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
         leaf.private_key_pem.write_to_path(key)
         return cert, key
+
+
+class Files(Protocol):
+    """What a server with TLS is given: the authority of clients, its own certificate and key."""
+
+    @property
+    def ca(self) -> Path: ...
+
+    @property
+    def server(self) -> tuple[Path, Path]: ...
 
 
 class Member:
@@ -181,7 +191,7 @@ class Cluster:
         *,
         size: int = 1,
         version: str | None = None,
-        certificates: Certificates | None = None,
+        certificates: Files | None = None,
         client_certificates: bool = False,
         extra: Sequence[str] = (),
     ) -> None:

@@ -30,11 +30,13 @@ from support.engine import EngineProcess, free_ports
 from support.etcd import Cluster
 from support.orders import App, Effects, Load, Window, early, judge
 from support.proxy import FaultProxy
-from tenure_sidecar.etcd import EtcdClient
+from tenure_sidecar.etcd import EtcdClient, Tls
 
 LEASE = 2  # seconds: etcd's shortest
 TIMEOUT = 2.0  # seconds of a call to etcd
 PARTITIONS = 64
+PRESENT = ("-m", "tenure_sidecar")  # the program of a sidecar
+NEXT = (str(Path(__file__).parents[1] / "cluster" / "next_version.py"),)  # of the next version
 WITHIN = 60.0  # seconds: a bound for a broken fleet, not a target
 _AFTER = 50  # effects from when all is as it should be until a fault counts as over
 
@@ -109,6 +111,7 @@ class Fleet:
         wired: put a proxy before etcd.
         program: of the sidecars, before the command; the real one unless given.
         app: file of the apps' program, and what it is told after address, effects and name.
+        tls: files, when etcd wants them.
     """
 
     def __init__(
@@ -119,8 +122,9 @@ class Fleet:
         size: int = 3,
         lease: int = LEASE,
         wired: bool = True,
-        program: Sequence[str] = ("-m", "tenure_sidecar"),
+        program: Sequence[str] = PRESENT,
         app: Sequence[str] = ("worker.py",),
+        tls: Tls | None = None,
     ) -> None:
         self.cluster = cluster
         self.app_id = "orders"
@@ -128,12 +132,14 @@ class Fleet:
         self.sidecars: list[Sidecar] = []
         self.windows: list[Window] = []
         self.faults = 0
+        self.guests = 0  # members that are no sidecars
         self.load: Load | None = None
         self.story = Story(app=self.app_id, partitions=PARTITIONS)
         self._folder = folder
         self._lease = lease
         self._program = program
         self._app = app
+        self._tls = tls
         self._wires = Wires() if wired else None
         for _ in range(size):
             self._make()
@@ -157,6 +163,7 @@ class Fleet:
                 f"--pod-uid=uid-of-{name}",
                 "--pod-ip=127.0.0.1",
                 f"--peers-port={free_ports(1)[0]}",
+                *(() if self._tls is None else arguments(self._tls)),
             ],
             program=self._program,
         )
@@ -255,7 +262,11 @@ class Fleet:
         here = [one for one in self.sidecars if one.here]
         owned = [one.metric("tenure_partitions_owned") for one in here]
         members = [one.metric("tenure_members") for one in here]
-        return sum(owned) == PARTITIONS and min(owned) > 0 and set(members) == {len(here)}
+        return (
+            sum(owned) == PARTITIONS
+            and min(owned) > 0
+            and set(members) == {len(here) + self.guests}
+        )
 
     def idle(self) -> bool:
         """Whether nobody owns anything."""
@@ -335,7 +346,7 @@ class Fleet:
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[EtcdClient]:
         """One that is no sidecar's."""
-        client = EtcdClient(tuple(self.cluster.urls), clock=time.monotonic)
+        client = EtcdClient(tuple(self.cluster.urls), clock=time.monotonic, tls=self._tls)
         try:
             yield client
         finally:
@@ -371,7 +382,7 @@ class Fleet:
         """End the load and judge; the audit of etcd, and everything that is wrong."""
         assert self.load is not None
         report = await asyncio.to_thread(self.load.end)
-        found = await audit(self.cluster.urls, app=self.app_id, story=self.story)
+        found = await audit(self.cluster.urls, app=self.app_id, story=self.story, tls=self._tls)
         effects = self.effects.read()
         wrong = early(effects, found.due)
         wrong += judge(
@@ -384,6 +395,11 @@ class Fleet:
         missed = [one.name for one in self.sidecars if one.here and one.metric(_MISSED)]
         wrong += [f"{name} missed messages" for name in missed]
         return found, [*found.wrong, *wrong]
+
+
+def arguments(tls: Tls) -> list[str]:
+    """Settings of a process that uses these files for etcd."""
+    return [f"--etcd-ca={tls.ca}", f"--etcd-cert={tls.cert}", f"--etcd-key={tls.key}"]
 
 
 _MISSED = "tenure_messages_missed_total"

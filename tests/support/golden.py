@@ -131,8 +131,14 @@ async def engine(path: Path) -> tuple[OneEngine, SqliteStore]:
 
 
 async def make_database(path: Path) -> None:
-    """Workflows in every state there is."""
+    """A database with workflows in every state there is."""
     one, store = await engine(path)
+    await fill(one)
+    await store.close()
+
+
+async def fill(one: OneEngine) -> None:
+    """Bring workflows into every state there is, and stop."""
     one.activities = {**ACTIVITIES, "broken": _broken}
     one.connect(hello=takes(activities=["add", "broken"]))
     for name in ("chain", "fan", "nap", "ask", "family", "loop"):
@@ -155,7 +161,23 @@ async def make_database(path: Path) -> None:
     await one.operations.raise_event("ask", "answer", "two")
     await one.operations.raise_event("suspended", "kept", None)
     await one.host.stop()
-    await store.close()
+
+
+async def goes_on(one: OneEngine) -> None:
+    """Assert that workflows that were left by ``fill`` are as they were, and go on to their ends."""
+    for instance_id, status in ENDED.items():
+        head = await one.operations.head(instance_id)
+        assert head is not None
+        assert head.status is status
+    for instance_id, status in (("suspended", Status.SUSPENDED), ("stalled", Status.STALLED)):
+        head = await one.operations.head(instance_id)
+        assert head is not None
+        assert head.status is status
+    worker = one.connect()
+    await one.operations.resume("suspended", None)
+    for instance_id, output in OUTPUTS.items():
+        assert await one.finish(instance_id, within=60) == output
+    assert [name for _, name in worker.effects].count("add") == 0, "a finished activity ran again"
 
 
 def _broken(_given: str | None) -> str:

@@ -7,9 +7,11 @@ its node (its address, its token, how it finds the API server) is given by flags
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +28,37 @@ READY_WITHIN = 60.0  # seconds; a bound for a broken injector, not a target
 class Injector:
     """One process for a Deployment; ``url`` is where the API server reaches it."""
 
-    def __init__(self, control_plane: ControlPlane, deployment: Json, folder: Path) -> None:
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        deployment: Json,
+        folder: Path,
+        *,
+        replica: int = 0,
+        api_server: str = "",
+        flags: Sequence[str] = (),
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            control_plane: the cluster.
+            deployment: of the chart.
+            folder: for its log and its token.
+            replica: which one of the Deployment's pods it is.
+            api_server: URL by which it calls the cluster; the cluster's own unless given.
+            flags: more than the Deployment's.
+        """
         self.name: str = deployment["metadata"]["name"]
         self.namespace: str = deployment["metadata"]["namespace"]
         self.port, self.health = free_ports(2)
         self.url = f"https://127.0.0.1:{self.port}/mutate"
         self._kube = control_plane
         (self._container,) = deployment["spec"]["template"]["spec"]["containers"]
-        self._log = folder / f"{self.namespace}.log"
-        self._token = folder / f"{self.namespace}.token"
+        self._pod = f"{self.name}-{replica}"
+        self._api_server = api_server or control_plane.server
+        self._flags = flags
+        self._log = folder / f"{self.namespace}-{replica}.log"
+        self._token = folder / f"{self.namespace}-{replica}.token"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -50,10 +74,11 @@ class Injector:
                     "--host=127.0.0.1",
                     f"--port={self.port}",
                     f"--health-port={self.health}",
-                    f"--api-server={self._kube.server}",
+                    f"--api-server={self._api_server}",
                     f"--api-token-file={self._token}",
                     f"--api-ca-file={self._kube.certificates.authority}",
                     "--drain=0",
+                    *self._flags,
                 ],
                 env={**os.environ, **self._variables()},
                 stdout=log,
@@ -72,7 +97,7 @@ class Injector:
             self._process.wait(timeout=READY_WITHIN)
 
     def _variables(self) -> dict[str, str]:
-        fields = {"metadata.namespace": self.namespace, "metadata.name": f"{self.name}-0"}
+        fields = {"metadata.namespace": self.namespace, "metadata.name": self._pod}
         return {
             one["name"]: one["value"]
             if "value" in one
@@ -81,11 +106,32 @@ class Injector:
         }
 
     def _ready(self) -> bool:
+        return self.not_ready() == ""
+
+    def not_ready(self) -> str:
+        """Why it is not ready, as the kubelet would hear it; empty when it is."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/readyz"):
-                return True
-        except OSError:
-            return False
+            self._asked("/readyz")
+        except urllib.error.HTTPError as error:
+            return error.read().decode().strip() or str(error)
+        except OSError as error:
+            return str(error)
+        return ""
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels; labels may be part of ``name``."""
+        plain = re.escape(name) if "{" in name else re.escape(name) + r"(?:\{[^}]*\})?"
+        found = re.findall(rf"^{plain} (\S+)$", self._asked("/metrics"), re.MULTILINE)
+        return sum(map(float, found))
+
+    def tail(self) -> str:
+        """What it logged."""
+        return self._log.read_text()
+
+    def _asked(self, path: str) -> str:
+        url = f"http://127.0.0.1:{self.health}{path}"
+        with urllib.request.urlopen(url, timeout=READY_WITHIN) as answer:
+            return str(answer.read().decode())
 
 
 def reached_by_url(objects: Sequence[Json], url: str) -> None:

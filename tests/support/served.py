@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -27,6 +26,7 @@ from tenure_sidecar.actors.settings import AppSettings
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.engine.retention import Retention
+from tenure_sidecar.engine.settings import Concurrency
 from tenure_sidecar.http.manage.api import Api, OneApp
 from tenure_sidecar.http.server import HttpServer
 from tenure_sidecar.store.group import GroupWriter
@@ -120,15 +120,14 @@ class Served:
         self.jobs = Jobs(
             self.store, operations=self.operations, clock=wall_ns, owned=lambda _id: True
         )
-        self.settings = AppSettings(
-            self.store, default=retention, apply=partial(setattr, self.host, "retention")
-        )
+        self.settings = AppSettings(self.store, default=retention, apply=self._set)
         self.api = Api(
             app_id=app_id,
             operations=self.operations,
             store=self.store,
             jobs=self.jobs,
             settings=self.settings,
+            workers=lambda: self.dispatcher.workers,
             ids=self.ids,
             clock=wall_ns,
         )
@@ -138,6 +137,10 @@ class Served:
         self.url = ""
         self.session: aiohttp.ClientSession
         self.token = token
+
+    def _set(self, retention: Retention, most: Concurrency) -> None:
+        self.host.retention = retention
+        self.dispatcher.limit(most)
 
     async def open(self) -> None:
         await self.host.start()

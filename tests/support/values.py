@@ -10,7 +10,15 @@ import msgspec
 from tenure_common.times import parse_time
 from tenure_operator.instance import Instance
 from tenure_operator.reconcile.workflow import request_key
-from tenure_operator.resources import FINALIZER, Workflow, WorkflowEvent, WorkflowSchedule, decode
+from tenure_operator.resources import (
+    FINALIZER,
+    FINALIZER_SETTINGS,
+    Workflow,
+    WorkflowApp,
+    WorkflowEvent,
+    WorkflowSchedule,
+    decode,
+)
 
 CREATED = "2026-01-01T00:00:00Z"
 NOW = parse_time("2026-01-01T00:00:10Z")
@@ -73,6 +81,24 @@ def event(*, status: dict[str, Any] | None = None, **spec: Any) -> WorkflowEvent
         "status": status or {},
     }
     return decode(body, WorkflowEvent)
+
+
+def app(
+    name: str = "orders",
+    *,
+    status: dict[str, Any] | None = None,
+    held: bool = True,
+    deleted: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    **spec: Any,
+) -> WorkflowApp:
+    """A WorkflowApp; ``held``: it has the finalizer."""
+    extra: dict[str, Any] = {"uid": f"uid-{name}"}
+    extra["finalizers"] = [FINALIZER_SETTINGS] if held else []
+    if deleted is not None:
+        extra["deletionTimestamp"] = deleted
+    body = {"metadata": meta(name, **{**extra, **(metadata or {})}), "spec": spec}
+    return decode({**body, "status": status or {}}, WorkflowApp)
 
 
 def run(of: Workflow, status: str = "RUNNING", *, ours: bool = True, **given: Any) -> Instance:

@@ -10,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from tenure_operator.resources import EventStatus, Key, ScheduleStatus, WorkflowStatus
+from tenure_operator.resources import (
+    AppStatus,
+    Concurrency,
+    EventStatus,
+    KeptFor,
+    Key,
+    ScheduleStatus,
+    WorkflowStatus,
+)
 
 Verb = Literal["suspend", "resume", "terminate", "purge"]
 
 
 class Look(NamedTuple):
-    """Ask the gateway for the run."""
+    """Ask the gateway for the run, or for the app."""
 
 
 class Start(NamedTuple):
@@ -42,6 +50,18 @@ class Raise(NamedTuple):
     event: str
     request_key: str
     body: Mapping[str, Any]
+
+
+class Confirm(NamedTuple):
+    """List the resources of this kind in the namespace anew: a watch may have left some out."""
+
+
+class Configure(NamedTuple):
+    """Set all settings of the app; only those of that version are replaced."""
+
+    version: int
+    retention: KeptFor = KeptFor()
+    concurrency: Concurrency = Concurrency()
 
 
 class Delete(NamedTuple):
@@ -84,9 +104,21 @@ class Rest(NamedTuple):
     ``wake_at`` is nanoseconds since the epoch, None = when something changes.
     """
 
-    status: WorkflowStatus | ScheduleStatus | EventStatus | None = None
+    status: WorkflowStatus | ScheduleStatus | EventStatus | AppStatus | None = None
     announcements: tuple[Announcement, ...] = ()
     wake_at: int | None = None
 
 
-Step = Look | Start | Steer | Raise | SetFinalizers | Delete | Create | Patch | Rest
+Step = (
+    Look
+    | Start
+    | Steer
+    | Raise
+    | Confirm
+    | Configure
+    | SetFinalizers
+    | Delete
+    | Create
+    | Patch
+    | Rest
+)

@@ -22,6 +22,7 @@ from tenure_operator.resources import (
     Key,
     R,
     Resource,
+    WorkflowApp,
     WorkflowEvent,
     WorkflowStatus,
     decode,
@@ -79,9 +80,7 @@ class Desk:
             if isinstance(before, WorkflowEvent) and before.spec.workflow_name is not None:
                 target = Key("Workflow", key.namespace, before.spec.workflow_name)
                 self.awaited.get(target, set()).discard(key)
-            owner = owner_of(before)
-            if owner is not None:
-                self.queue.add(owner)
+            self._wake_family(before)
         self.runs.leave(key)
         self.queue.cancel(key)
         self.attempts.pop(key, None)
@@ -101,10 +100,16 @@ class Desk:
         self.queue.add(resource.key)
         self._wake_others(resource)
 
-    def _wake_others(self, resource: Resource) -> None:
+    def _wake_family(self, resource: Resource) -> None:
         owner = owner_of(resource)
         if owner is not None:
             self.queue.add(owner)
+        if isinstance(resource, WorkflowApp):
+            for rival in self.cache.rivals(resource):
+                self.queue.add(rival.key)
+
+    def _wake_others(self, resource: Resource) -> None:
+        self._wake_family(resource)
         for key in self.awaited.pop(resource.key, ()):
             self.attempts.pop(key, None)
             self.queue.add(key)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from tenure_common.errors import SettingsChangedError, StoreError, TransportError
-from tenure_sidecar.engine.settings import KEY, Settings, decode, encode
+from tenure_sidecar.engine.settings import KEY, Concurrency, Settings, decode, encode
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.retention import Retention
@@ -37,7 +37,7 @@ class AppSettings:
 
     Args:
         default: the retention that the flags give.
-        apply: told the retention that holds now.
+        apply: told the retention and the limits that hold now.
         every: seconds between two looks.
     """
 
@@ -46,7 +46,7 @@ class AppSettings:
         store: Store,
         *,
         default: Retention,
-        apply: Callable[[Retention], None],
+        apply: Callable[[Retention, Concurrency], None],
         every: float = LOOK_EVERY,
     ) -> None:
         self._store = store
@@ -103,7 +103,7 @@ class AppSettings:
         if now.version != self._seen.version:
             _log.info("settings of the app", version=now.version)
         self._seen = now
-        self._apply(now.settings.kept(self._default))
+        self._apply(now.settings.kept(self._default), now.settings.concurrency)
 
 
 def _read(body: bytes, version: int) -> Versioned:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.actions import Response
     from tenure_sidecar.engine.events import TaskScheduled
     from tenure_sidecar.engine.plan import Batch
+    from tenure_sidecar.engine.settings import Concurrency
     from tenure_sidecar.wire.codec import ActivityResult, Hello, TurnResult
 
 _FOREVER = float("inf")
@@ -177,6 +178,11 @@ class Dispatcher:
         self._lanes.change(stream, hello=hello, caps=caps)
         self._pump()
 
+    def limit(self, most: Concurrency) -> None:
+        """The workers together may have so much from now on; what they have is left to them."""
+        self._lanes.most = most
+        self._pump()
+
     def _unblock(self, stream: WorkerStream) -> None:
         stream.blocked = False
         self._pump()
@@ -269,7 +275,7 @@ class Dispatcher:
 
     def _hand_out_turn(self, lane: Lane) -> bool:
         """Send the lane's next turn; False when there is none, or it has to wait for room."""
-        if not lane.turns:
+        if not lane.turns or not self._lanes.room_for_turn:
             return False
         instance = next(iter(lane.turns))
         stream = lane.turn_stream(instance.sticky)
@@ -332,7 +338,7 @@ class Dispatcher:
         """Send the lane's next activity; False when there is none, or it has to wait for room."""
         if not lane.tasks:
             return False
-        stream = lane.task_stream()
+        stream = lane.task_stream(near=self._lanes.slots(1) > 0)
         if stream is None:
             return False
         instance, task = lane.tasks.pop()

@@ -7,6 +7,9 @@ out looks at lanes, never at what waits in them.  Usually there is one lane.
 
 The lane without workers holds what nobody takes.  When a worker comes or goes, the lanes are drawn
 anew; that costs a pass over all that waits, unless no worker is choosy and nothing is large.
+
+Beside the caps of each worker there may be limits on what all workers of this process have together.
+They come from the app's settings, and can change at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tenure_sidecar.dispatch.fair import FairQueue
+from tenure_sidecar.engine.settings import Concurrency
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Instance
@@ -50,12 +54,15 @@ class Lane:
                 best = stream
         return best
 
-    def task_stream(self) -> WorkerStream | None:
-        """The stream that gets the next activity; None when none has room."""
+    def task_stream(self, *, near: bool) -> WorkerStream | None:
+        """The stream that gets the next activity, not one of this process's own unless ``near``;
+        None when none has room."""
         best: WorkerStream | None = None
         for stream in self.streams:
-            if stream.room_for_activity() and (
-                best is None or stream.activity_rank < best.activity_rank
+            if (
+                (near or stream.far)
+                and stream.room_for_activity()
+                and (best is None or stream.activity_rank < best.activity_rank)
             ):
                 best = stream
         return best
@@ -78,6 +85,7 @@ class Lanes:
         self._lanes: dict[tuple[int, ...], Lane] = {}  # the others, by the ids of their streams
         self._named: dict[tuple[bool, str, str | None], Lane] = {}
         self.ring: deque[Lane] = deque((self._open,))  # in the order in which they are served
+        self.most = Concurrency()  # of all near workers together
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -152,6 +160,21 @@ class Lanes:
         if not least and len(self._named) < _NAMES_KEPT:
             self._named[name] = lane
         return lane
+
+    # --- how much -----------------------------------------------------------------------------
+
+    @property
+    def room_for_turn(self) -> bool:
+        """Whether the workers together may have one more turn."""
+        most = self.most.workflows
+        return most is None or sum(stream.turns for stream in self._streams) < most
+
+    def slots(self, free: int) -> int:
+        """How many of ``free`` slots for activities the near workers together may fill."""
+        most = self.most.activities
+        if most is None:
+            return free
+        return max(0, min(free, most - sum(stream.activities for stream in self.near)))
 
     # --- work ---------------------------------------------------------------------------------
 

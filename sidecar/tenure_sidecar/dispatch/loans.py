@@ -123,7 +123,7 @@ class Loans:
         waiting = sum(
             len(lane.tasks) for lane in self._lanes.ring if any(not s.far for s in lane.streams)
         )
-        return max(0, spare - waiting)
+        return max(0, self._lanes.slots(spare) - waiting)
 
     # --- coming and going ---------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Loans:
         """Send the activity to a worker, or refuse it."""
         theirs, task = borrowed.token, borrowed.task
         key = (borrowed.instance_id, task.task_id)
-        stream = _roomiest(self._lanes.of_task(task))
+        stream = _roomiest(self._lanes.of_task(task)) if self._lanes.slots(1) else None
         if (
             self.closed
             or stream is None

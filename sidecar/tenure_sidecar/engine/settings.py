@@ -6,7 +6,7 @@ the same ones.  What they leave out is as the process's own flags say: a flag is
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import Retention, parse_retention
 
 KEY: Final = "settings"  # of the document
+MOST: Final = 1_000_000  # that a limit may be
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 
 
 class KeptFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,10 +33,22 @@ class KeptFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     terminated: str | None = None
 
 
+class Concurrency(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much the workers of one sidecar may work on at a time, however many connections they have.
+
+    A workflow counts while its code runs, not while it waits for an activity, a timer or an event.
+    What is absent is as the workers themselves say, which holds in any case.
+    """
+
+    workflows: Limit | None = None
+    activities: Limit | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The settings of an app; one with nothing set is as none."""
 
     retention: KeptFor = KeptFor()
+    concurrency: Concurrency = Concurrency()
 
     def kept(self, default: Retention) -> Retention:
         """How long finished instances are kept; ``default`` is what the flags say.

@@ -89,8 +89,9 @@ class KeepAlives:
         try:
             async with asyncio.timeout(within):
                 async with self._opening:
+                    self._pool.look()
                     stream = self._stream
-                    if stream is None or stream.broken:
+                    if stream is None or stream.broken or self._pool.left(stream.endpoint):
                         endpoint = await self._pool.ready(within)
                         metadata = await self._tokens.metadata()
                         stream = self._stream = _Stream(endpoint, metadata, clock=self._clock)

@@ -4,7 +4,14 @@ Each member has a channel that connects by itself and again after a break.  Call
 until it fails; then to the next one that is connected.  A call is only handed to a channel that *is*
 connected: so "could not connect" always means that nothing was sent.
 
+gRPC looks up a name again ever more rarely, up to once in two minutes, while the name has no address.
+A channel that does not connect is therefore replaced: the new one looks at once, and finds a service
+that came back with another address.
+
 gRPC's own retries are off: they would repeat writes.  Two pools never share a connection.
+
+When certificates are replaced, new connections are made beside the old ones, which serve until a new
+one stands: files of which only one was written yet, or which etcd does not take, cost nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -32,13 +40,16 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),  # also how long one attempt may take
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.keepalive_time_ms", 10_000),  # etcd allows one in 5 s
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
+_READY = grpc.ChannelConnectivity.READY
 _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 _TLS_CHECK = 10.0  # seconds between looks at the files
 _GRACE = 5.0  # seconds for calls on connections that are replaced
+_CONNECT = 5.0  # seconds for a channel to connect, before it is replaced
 
 
 class Method(NamedTuple):
@@ -61,25 +72,47 @@ def dial(target: str, credentials: grpc.ChannelCredentials | None) -> Any:  # no
 
 
 class Endpoint:
-    """One member's address and the channel to it."""
+    """One member's address and the channel to it.
 
-    def __init__(self, url: str, channel: Any, wake: asyncio.Event) -> None:  # noqa: ANN401
+    Args:
+        url: for people.
+        dial: makes a channel to it.
+        wake: set whenever it is connected.
+    """
+
+    def __init__(self, url: str, dial: Callable[[], Any], wake: asyncio.Event) -> None:
         self.url = url
-        self.channel = channel
+        self.channel = dial()
+        self._dial = dial
+        self._wake = wake
         self._calls: dict[str, Any] = {}
-        self._task = asyncio.get_running_loop().create_task(self._follow(wake), name=f"etcd {url}")
+        self._task = asyncio.get_running_loop().create_task(self._follow(), name=f"etcd {url}")
 
     @property
     def connected(self) -> bool:
         """Whether a call would leave at once."""
-        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        return self._state() is _READY
 
-    async def _follow(self, wake: asyncio.Event) -> None:
+    def _state(self) -> grpc.ChannelConnectivity:
+        state: grpc.ChannelConnectivity = self.channel.get_state(try_to_connect=True)
+        return state
+
+    async def _follow(self) -> None:
         """Keep connecting, and tell when connected."""
-        while (state := self.channel.get_state(try_to_connect=True)) is not _SHUTDOWN:
-            if state is grpc.ChannelConnectivity.READY:
-                wake.set()
-            await self.channel.wait_for_state_change(state)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CONNECT):
+                    while (state := self._state()) is not _READY:
+                        if state is _SHUTDOWN:
+                            return
+                        await self.channel.wait_for_state_change(state)
+            if self.connected:
+                self._wake.set()
+                await self.channel.wait_for_state_change(_READY)
+            else:
+                old, self.channel = self.channel, self._dial()
+                self._calls.clear()
+                await old.close()
 
     def unary(self, method: Method) -> Any:  # noqa: ANN401 - grpc's own type is not generic
         """The callable of a unary RPC."""
@@ -142,12 +175,13 @@ class Pool:
         self._wake = asyncio.Event()
         self._first = 0
         self._endpoints = self._connect()
+        self._coming: list[Endpoint] = []  # with newer certificates, until one is connected
         self._retired: set[asyncio.Task[None]] = set()
 
     def _connect(self) -> list[Endpoint]:
         credentials = None if self._files is None else channel_credentials(self._files)
         return [
-            Endpoint(url, self._dial(url.partition("://")[2], credentials), self._wake)
+            Endpoint(url, partial(self._dial, url.partition("://")[2], credentials), self._wake)
             for url in self._urls
         ]
 
@@ -155,6 +189,10 @@ class Pool:
     def endpoints(self) -> Sequence[Endpoint]:
         """One for each member, in the order of the URLs."""
         return self._endpoints
+
+    def left(self, endpoint: Endpoint) -> bool:
+        """Whether there is another in its place, with newer certificates."""
+        return endpoint not in self._endpoints
 
     async def ready(self, within: float) -> Endpoint:
         """An endpoint that is connected, the one used last if possible.
@@ -164,13 +202,14 @@ class Pool:
 
         Raises: EtcdUnavailableError.
         """
-        self._reload()
+        self.look()
         if (endpoint := self._pick()) is not None:
             return endpoint
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while True:
                     self._wake.clear()
+                    self._renew()
                     if (endpoint := self._pick()) is not None:
                         return endpoint
                     await self._wake.wait()
@@ -195,8 +234,9 @@ class Pool:
         if self._endpoints[self._first] is endpoint:
             self._first = (self._first + 1) % len(self._endpoints)
 
-    def _reload(self) -> None:
+    def look(self) -> None:
         """Make the connections anew when the certificates changed."""
+        self._renew()
         if self._tls is None or self._clock() < self._check_at:
             return
         self._check_at = self._clock() + _TLS_CHECK
@@ -209,9 +249,18 @@ class Pool:
             return
         _log.info("etcd certificates changed, connecting anew")
         self._files = files
-        old, self._endpoints = self._endpoints, self._connect()
-        for endpoint in old:
-            task = asyncio.get_running_loop().create_task(endpoint.close(_GRACE))
+        self._retire(self._coming, 0.0)
+        self._coming = self._connect()
+
+    def _renew(self) -> None:
+        """Leave the old connections, once one with the newer certificates stands."""
+        if any(endpoint.connected for endpoint in self._coming):
+            self._retire(self._endpoints, _GRACE)
+            self._endpoints, self._coming = self._coming, []
+
+    def _retire(self, endpoints: Sequence[Endpoint], grace: float) -> None:
+        for endpoint in endpoints:
+            task = asyncio.get_running_loop().create_task(endpoint.close(grace))
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
 
@@ -220,4 +269,4 @@ class Pool:
         for task in self._retired:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
-        await asyncio.gather(*(endpoint.close() for endpoint in self._endpoints))
+        await asyncio.gather(*(one.close() for one in (*self._endpoints, *self._coming)))

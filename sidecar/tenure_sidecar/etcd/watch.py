@@ -31,7 +31,7 @@ from tenure_sidecar.etcd.records import KeyValue, key_value
 
 if TYPE_CHECKING:
     from tenure_sidecar.etcd.access import Tokens
-    from tenure_sidecar.etcd.pool import Pool
+    from tenure_sidecar.etcd.pool import Endpoint, Pool
 
 _log = structlog.get_logger(__name__)
 
@@ -238,14 +238,21 @@ class Watches:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            self._pool.failed(endpoint)
-            message = f"watch at etcd {endpoint.url}: no sign of life"
-            raise EtcdUnavailableError(message) from None
+            self._cut_off(endpoint)
         finally:
             call.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _cut_off(self, endpoint: Endpoint) -> None:
+        """The call ended on our side.  Raises: EtcdUnavailableError, unless the connection made room
+        for one with newer certificates."""
+        if self._pool.left(endpoint):
+            return
+        self._pool.failed(endpoint)
+        message = f"watch at etcd {endpoint.url}: no sign of life"
+        raise EtcdUnavailableError(message) from None
 
     async def _send(self, call: Any) -> None:  # noqa: ANN401 - grpc's own type is not generic
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):

@@ -254,6 +254,7 @@ async def _resources(_request: web.Request) -> web.Response:
         "instances": ["create", "get", "update", "watch"],
         "jobs": ["create", "get"],
         "settings": ["delete", "get", "update"],
+        "status": ["get"],
         "counts": ["get"],
         "watch": ["watch"],
         "dry-run": ["create"],

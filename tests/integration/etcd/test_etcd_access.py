@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+import grpc
 import pytest
 import trustme
 
@@ -143,7 +144,8 @@ async def test_rotation_does_not_disturb_what_runs(
     slow = asyncio.create_task(client.put(prefix + b"1", b"x" * 1_000_000))
     await client.put(prefix + b"2", b"")
     await slow
-    assert client._pool.endpoints[0] is not before
+    while client._pool.endpoints[0] is before:  # until one that is connected takes its place
+        await client.put(prefix + b"2", b"")
     seen: set[bytes] = set()
     while len(seen) < 3:
         batch = await anext(watch)
@@ -167,6 +169,64 @@ async def test_half_written_files_do_not_stop_what_runs(
     cert.unlink()
     clock.jumped = 60.0
     await client.put(prefix, b"2")
+    await client.close()
+
+
+@pytest.mark.parametrize("fault", ["half", "other authority"])
+async def test_files_that_etcd_does_not_take_do_not_stop_what_runs(
+    fault: str, secure: Cluster, certificates: Certificates, tmp_path: Path, prefix: bytes
+) -> None:
+    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    for source, target in zip(certificates.issue("one"), (cert, key), strict=True):
+        shutil.copy(source, target)
+    clock = Clock()
+    client = EtcdClient(
+        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
+    )
+    await client.put(prefix, b"1")
+    before = client._pool.endpoints[0]
+    other = certificates if fault == "half" else Certificates(tmp_path / "other")
+    new = other.issue("two")
+    shutil.copy(new[0], cert)
+    if fault != "half":
+        shutil.copy(new[1], key)
+    clock.jumped = 60.0
+    await client.put(prefix, b"2")
+    (coming,) = client._pool._coming
+    state = coming.channel.get_state()
+    while state is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:  # it was tried
+        await coming.channel.wait_for_state_change(state)
+        state = coming.channel.get_state()
+    await client.put(prefix, b"3")
+    assert client._pool.endpoints[0] is before
+    for source, target in zip(certificates.issue("three"), (cert, key), strict=True):
+        shutil.copy(source, target)
+    clock.jumped = 120.0
+    while client._pool.endpoints[0] is before:
+        await client.put(prefix, b"4")
+    await client.close()
+
+
+async def test_a_lease_is_renewed_with_the_newer_certificate(
+    secure: Cluster, certificates: Certificates, tmp_path: Path
+) -> None:
+    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    for source, target in zip(certificates.issue("one"), (cert, key), strict=True):
+        shutil.copy(source, target)
+    clock = Clock()
+    client = EtcdClient(
+        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
+    )
+    term = await client.lease_grant(600)
+    await client.keep_alive(term.id, within=5)
+    stream = client._keep_alives._stream
+    assert stream is not None
+    for source, target in zip(certificates.issue("two"), (cert, key), strict=True):
+        shutil.copy(source, target)
+    clock.jumped = 60.0
+    while client._keep_alives._stream is stream:
+        await client.keep_alive(term.id, within=5)
+    assert (await client.keep_alive(term.id, within=5)).ttl == 600
     await client.close()
 
 

@@ -46,6 +46,8 @@ def test_every_operation_keeps_to_the_document(engine: EngineProcess, tmp_path: 
             "run",
             f"{engine.http_url}/openapi.json",
             "--checks=all",
+            # The settings are all that has a DELETE, and are there all the same: with nothing set.
+            "--exclude-checks=use_after_free",
             "--max-examples=10",
             "--seed=1",
             "--generation-deterministic",
@@ -63,7 +65,7 @@ def test_every_operation_keeps_to_the_document(engine: EngineProcess, tmp_path: 
     cases = re.search(r"(\d+) generated, \1 passed", ran.stdout)
     assert cases is not None, ran.stdout
     assert int(cases[1]) >= SMALLEST, ran.stdout
-    assert "Selected: 24/26" in ran.stdout, ran.stdout
+    assert "Selected: 25/27" in ran.stdout, ran.stdout
 
 
 def ask(engine: EngineProcess, method: str, path: str, body: Any = None) -> Any:

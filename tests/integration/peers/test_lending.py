@@ -14,8 +14,12 @@ import pytest
 from support.by_hand import HandWorker, done, takes
 from support.lenders import Member, Members, fan_out, until
 from support.toy import decode_event
+from tenure_sidecar.actors.instance import Ack
+from tenure_sidecar.dispatch.loans import Borrowed
 from tenure_sidecar.dispatch.stream import Caps
 from tenure_sidecar.engine import events as ev
+from tenure_sidecar.engine.settings import Concurrency
+from tenure_sidecar.wire.codec import ActivityResult
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -107,6 +111,54 @@ async def test_a_peer_never_has_more_than_it_can_run(pair: Pair) -> None:
     pair.near.complete(pair.near.tasks.popleft(), "x")
     assert len(await finish(pair, instance_id, 12)) == 12
     assert pair.peer.dispatcher.loans.taken == 11
+
+
+async def test_a_limit_counts_what_runs_at_a_sidecars_own_workers_whosever_it_is(
+    pair: Pair,
+) -> None:
+    pair.owner.dispatcher.limit(Concurrency(activities=1))
+    pair.peer.dispatcher.limit(Concurrency(activities=2))
+    await with_slots(pair, 8, 8)
+    assert pair.peer.dispatcher.loans.free == 2, "no more is promised"
+    instance_id = await fan_out(pair.owner, pair.near, 9)
+    await until(lambda: len(pair.away.tasks) == 2, "the peer has what it may")
+    pair.near.complete(pair.near.tasks.popleft(), "x")
+    assert len(pair.near.tasks) == 1, "what is lent is not counted where it comes from"
+    for _ in range(7):
+        await until(lambda: pair.away.tasks, "the peer has some")
+        assert len(pair.away.tasks) <= 2, "it is counted where it runs"
+        pair.away.complete(pair.away.tasks.popleft(), "x")
+    pair.near.complete(pair.near.tasks.popleft(), "x")
+    assert len(await finish(pair, instance_id, 9)) == 9
+    assert pair.peer.dispatcher.loans.taken == 7
+
+
+async def test_a_loan_that_comes_when_the_limit_is_reached_is_refused(pair: Pair) -> None:
+    """As when a limit was lowered after the room was told."""
+    await with_slots(pair, 1, 8)
+    instance_id = await fan_out(pair.owner, pair.near, 3)
+    await until(lambda: len(pair.away.tasks) == 2, "the peer has two")
+    pair.peer.dispatcher.limit(Concurrency(activities=2))
+    refused: list[str] = []
+
+    class Other:
+        def finished(self, token: str, result: ActivityResult, ack: Ack) -> None:
+            raise AssertionError(token)
+
+        def refuse(self, token: str, *, size: int = 0) -> None:
+            refused.append(f"{token} {size}")
+
+        def lose(self, token: str) -> None:
+            raise AssertionError(token)
+
+    scheduled = ev.TaskScheduled(at=0, task_id=1, name="work")
+    borrowed = Borrowed("late", "other", "e", scheduled)
+    pair.peer.dispatcher.loans.take(Other(), borrowed, now=pair.peer.dispatcher.now())
+    assert refused == ["late 0"]
+    for worker in (pair.near, pair.away):
+        while worker.tasks:
+            worker.complete(worker.tasks.popleft(), "x")
+    assert len(await finish(pair, instance_id, 3)) == 3
 
 
 async def test_an_owner_without_a_worker_for_it_lends_everything(pair: Pair) -> None:

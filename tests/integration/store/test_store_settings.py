@@ -16,13 +16,14 @@ from tenure_sidecar.actors.settings import AppSettings
 from tenure_sidecar.appengine import AppEngine
 from tenure_sidecar.config import EngineConfig
 from tenure_sidecar.engine.retention import Retention
-from tenure_sidecar.engine.settings import KEY, KeptFor, Settings
+from tenure_sidecar.engine.settings import KEY, Concurrency, KeptFor, Settings
 from tenure_sidecar.store.port import Store
 from tenure_sidecar.store.sqlite import SqliteStore
 
 HOUR = 3600 * NANOS
 FLAG = Retention(any=HOUR)
-TWO_HOURS = Settings(retention=KeptFor(any="2h"))
+FEW = Concurrency(workflows=2, activities=1)
+TWO_HOURS = Settings(retention=KeptFor(any="2h"), concurrency=FEW)
 
 
 class Process:
@@ -30,10 +31,12 @@ class Process:
 
     def __init__(self, store: Store) -> None:
         self.kept = FLAG
+        self.most = Concurrency()
         self.changed = asyncio.Event()
         self.settings = AppSettings(store, default=FLAG, apply=self._apply, every=0.001)
 
-    def _apply(self, retention: Retention) -> None:
+    def _apply(self, retention: Retention, most: Concurrency) -> None:
+        self.most = most
         if retention != self.kept:
             self.kept = retention
             self.changed.set()
@@ -51,10 +54,10 @@ async def test_another_process_follows(store: Store) -> None:
         set_ = await one.settings.put(TWO_HOURS, version=0)
         assert one.kept.any == 2 * HOUR
         await other.following()
-        assert other.kept.any == 2 * HOUR
+        assert (other.kept.any, other.most) == (2 * HOUR, FEW)
         assert await one.settings.put(Settings(), version=set_.version) == (Settings(), 0)
         await other.following()
-        assert other.kept == FLAG
+        assert (other.kept, other.most) == (FLAG, Concurrency())
     finally:
         loop.cancel()
 

@@ -24,6 +24,11 @@ def event(name: str = "approval", **spec: Any) -> dict[str, Any]:
     return _object("WorkflowEvent", name, {"event": "Approve", **spec})
 
 
+def app(name: str = "orders", **spec: Any) -> dict[str, Any]:
+    """A WorkflowApp; the app is that of its name unless ``appID`` says another."""
+    return _object("WorkflowApp", name, spec)
+
+
 def without(resource: dict[str, Any], *fields: str) -> dict[str, Any]:
     """The resource without these fields of its spec."""
     kept = {name: value for name, value in resource["spec"].items() if name not in fields}

@@ -141,11 +141,14 @@ class Rig:
         """Tell the engine something that no resource says."""
         self.ask(path, json.dumps(body or {}).encode())
 
-    def ask(self, path: str, body: bytes | None = None) -> Any:
-        """A request of the management API; a POST when it has a body.  Raises: HTTPError."""
+    def ask(self, path: str, body: bytes | None = None, method: str | None = None) -> Any:
+        """A request of the management API; without ``method`` a POST when it has a body.
+
+        Raises: HTTPError.
+        """
         url = f"{self.engine.http_url}/v1alpha1/apps/orders/{path}"
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, body, headers)  # noqa: S310 - the engine's URL
+        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - the engine's
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             return json.load(answer)
 

@@ -64,13 +64,13 @@ class OperatorProcess(Program):
         """Whether it holds the lease."""
         return self.metric("tenure_operator_leading") == 1.0
 
-    def metric(self, name: str) -> float:
-        """A number of its metrics; those with labels are added up."""
+    def metric(self, name: str, label: str = "") -> float:
+        """A number of its metrics; those with labels are added up, or only those with ``label``."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         found = [
             line.rpartition(" ")[2]
             for line in lines
-            if line.partition("{")[0].split(" ")[0] == name
+            if line.partition("{")[0].split(" ")[0] == name and label in line
         ]
         return sum(float(value) for value in found)

@@ -15,6 +15,8 @@ import yaml
 
 from tenure_common.names import API_GROUP, API_VERSION, CATEGORY
 from tenure_operator import resources
+from tenure_sidecar.engine.settings import MOST, Concurrency, KeptFor
+from tenure_sidecar.store.partition import MAX_PARTITIONS
 
 FOLDER = Path(__file__).resolve().parents[3] / "crds"
 DEFINITIONS = {
@@ -122,6 +124,7 @@ def test_the_template_of_a_schedule_has_the_fields_of_a_workflow() -> None:
         ("Workflow", resources.Workflow),
         ("WorkflowSchedule", resources.WorkflowSchedule),
         ("WorkflowEvent", resources.WorkflowEvent),
+        ("WorkflowApp", resources.WorkflowApp),
     ],
 )
 def test_the_operator_knows_the_same_fields(kind: str, struct: Any) -> None:
@@ -134,3 +137,19 @@ def test_the_operator_knows_the_same_fields(kind: str, struct: Any) -> None:
 def test_phases_are_the_operators() -> None:
     phase = schema("Workflow")["properties"]["status"]["properties"]["phase"]
     assert tuple(phase["enum"]) == get_args(resources.Phase)
+
+
+@pytest.mark.parametrize(
+    ("field", "struct"),
+    [("retention", resources.KeptFor), ("concurrency", resources.Concurrency)],
+)
+def test_the_settings_of_an_app_are_the_operators_and_the_engines(field: str, struct: Any) -> None:
+    spec = schema("WorkflowApp")["properties"]["spec"]["properties"]
+    assert list(struct.__struct_encode_fields__) == list(spec[field]["properties"])
+    theirs = {"retention": KeptFor, "concurrency": Concurrency}[field]
+    assert struct.__struct_encode_fields__ == theirs.__struct_encode_fields__
+    if field == "concurrency":
+        for name in theirs.__struct_encode_fields__:
+            one = spec[field]["properties"][name]
+            assert (one["minimum"], one["maximum"]) == (1, MOST)
+    assert spec["partitions"]["maximum"] == MAX_PARTITIONS

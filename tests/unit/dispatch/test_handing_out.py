@@ -12,6 +12,7 @@ from support.by_hand import HandWorker, call, done, takes
 from support.one_engine import OneEngine
 from support.virtual import in_virtual_time, passes
 from tenure_sidecar.dispatch.stream import Caps
+from tenure_sidecar.engine.settings import Concurrency
 
 
 async def engine() -> OneEngine:
@@ -78,6 +79,62 @@ async def test_turns_and_activities_together_are_capped_too() -> None:
         assert worker.stream.load == len(worker.turns) + len(worker.tasks) <= 10
         await passes(0.1)
     assert one.dispatcher.queued == (0, 0)
+
+
+@in_virtual_time
+async def test_the_workers_together_have_no_more_than_the_apps_limits() -> None:
+    one = await engine()
+    one.dispatcher.limit(Concurrency(workflows=3, activities=2))
+    two = [HandWorker(one.dispatcher) for _ in range(2)]
+    ids = await begin(one, 5)
+    assert sum(len(worker.turns) for worker in two) == 3
+    first = next(worker for worker in two if worker.turns)
+    turn = first.turns.popleft()
+    first.answer(turn, *[call(number, "work", str(number)) for number in range(4)])
+    await passes(1)
+    assert sum(len(worker.turns) for worker in two) == 3, "an answer makes room for one"
+    assert sum(len(worker.tasks) for worker in two) == 2
+    assert one.dispatcher.queued == (len(ids) - 4, 2)
+    busy = next(worker for worker in two if worker.tasks)
+    busy.complete(busy.tasks.popleft(), "1")
+    assert sum(len(worker.tasks) for worker in two) == 2
+
+
+@in_virtual_time
+async def test_a_limit_that_is_raised_is_filled_at_once_and_one_that_is_lowered_waits() -> None:
+    one = await engine()
+    worker = HandWorker(one.dispatcher)
+    one.dispatcher.limit(Concurrency(workflows=1, activities=1))
+    await begin(one, 6)
+    assert len(worker.turns) == 1
+    one.dispatcher.limit(Concurrency(workflows=4, activities=1))
+    assert len(worker.turns) == 4
+    one.dispatcher.limit(Concurrency(workflows=2, activities=1))
+    for left in (3, 2, 2, 2, 1, 0):
+        worker.answer(worker.turns.popleft(), done())
+        assert len(worker.turns) == left
+    one.dispatcher.limit(Concurrency())
+    await scheduled(one, worker, "a", *["work"] * 3)
+    assert len(worker.tasks) == 3
+
+
+@in_virtual_time
+async def test_what_a_lost_worker_had_makes_room() -> None:
+    one = await engine()
+    one.dispatcher.limit(Concurrency(workflows=1))
+    lost = HandWorker(one.dispatcher)
+    ids = await begin(one, 2)
+    assert lost.took == ids[:1]
+    other = HandWorker(one.dispatcher)
+    assert not other.turns
+    lost.die()
+    took: list[str] = []
+    while len(took) < len(ids):
+        await passes(5)
+        assert len(other.turns) == 1
+        took += other.took
+        other.answer(other.turns.popleft(), done())
+    assert sorted(took) == ids
 
 
 @in_virtual_time

@@ -8,7 +8,7 @@ from tenure_common.errors import BadRequestError, StoreCorruptError
 from tenure_common.times import NANOS
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import Retention
-from tenure_sidecar.engine.settings import KeptFor, Settings, decode, encode
+from tenure_sidecar.engine.settings import Concurrency, KeptFor, Settings, decode, encode
 
 HOUR = 3600 * NANOS
 FLAGS = Retention(any=HOUR, by_status={Status.COMPLETED: 2 * HOUR, Status.FAILED: None})
@@ -34,7 +34,8 @@ def test_a_time_for_any_status_ends_all_flags() -> None:
 
 
 def test_the_stored_form_comes_back() -> None:
-    for one in (Settings(), Settings(retention=KeptFor(any="1d", failed="forever"))):
+    some = Settings(retention=KeptFor(any="1d", failed="forever"))
+    for one in (Settings(), some, Settings(concurrency=Concurrency(activities=3))):
         assert decode(encode(one)) == one
 
 
@@ -42,7 +43,9 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert decode(b'{"retention": {"any": "1d", "x": 1}, "y": {}}').retention.any == "1d"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"retention": {"any": "soon"}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"retention": {"any": "soon"}}', b'{"concurrency": {"workflows": 0}}']
+)
 def test_what_holds_no_settings_is_told(body: bytes) -> None:
     with pytest.raises(StoreCorruptError, match="document 'settings'"):
         decode(body)

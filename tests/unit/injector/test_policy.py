@@ -66,6 +66,36 @@ def test_bad_annotations_of_a_pod_that_does_not_ask_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("marks", "told"),
+    [
+        ({"annotations": {"tenure.dev/injct": "true"}}, "did you mean tenure.dev/inject?"),
+        ({"annotations": {"tenure.dev/Inject": "true"}}, "did you mean tenure.dev/inject?"),
+        ({"labels": {"tenure.dev/injekt": "true"}}, "did you mean tenure.dev/inject?"),
+        ({"labels": {"tenure.dev/inject": "True"}}, "is 'True', and only 'true' asks"),
+        ({"annotations": {"tenure.dev/app-id": "a"}}, "tenure.dev/app-id has no effect, because"),
+    ],
+)
+def test_a_slip_in_what_asks_is_told(marks: dict[str, dict[str, str]], told: str) -> None:
+    found = report(bare(**marks))
+    assert (found.verdict, found.reason, found.code) == (Verdict.SKIP, "NotAsked", "")
+    (note,) = found.notes
+    assert told in note
+    assert next(iter(next(iter(marks.values())))) in note, "the slip itself is named"
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"annotations": {"dapr.io/app-id": "a", "other/x": "y"}},
+        {"labels": {"tenure.dev/app-id": "orders", "tenure.dev/inject": "false"}},
+    ],
+)
+def test_what_is_no_slip_is_not_told(marks: dict[str, dict[str, str]]) -> None:
+    assert report(bare(**marks)).notes == ()
+    assert report(bare(**marks), config=COMPAT).notes == ()
+
+
+@pytest.mark.parametrize(
     "namespace", ["kube-system", "kube-public", "kube-node-lease", "tenure-system"]
 )
 def test_system_namespaces_and_our_own_are_left_alone(namespace: str) -> None:

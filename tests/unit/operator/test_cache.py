@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.values import FINISHED, schedule, workflow
+from support.values import FINISHED, app, schedule, workflow
 from tenure_operator.cache import Cache
 from tenure_operator.resources import Workflow
 
@@ -53,8 +53,29 @@ def test_counts_by_kind_and_phase() -> None:
     cache.put(workflow(name="a"))
     cache.put(workflow(name="b", status=FINISHED))
     cache.put(schedule())
+    cache.put(app())
     assert cache.count() == {
         ("Workflow", "Pending"): 1,
         ("Workflow", "Completed"): 1,
         ("WorkflowSchedule", ""): 1,
+        ("WorkflowApp", ""): 1,
     }
+
+
+def test_rivals_are_the_other_resources_of_one_app_in_one_namespace() -> None:
+    cache, one = Cache(), app("orders")
+    for other in (
+        one,
+        app("second", appID="orders"),
+        app("third", appID="bills"),
+        app("fourth", appID="orders", metadata={"namespace": "bank"}),
+    ):
+        assert cache.put(other)
+    assert [rival.metadata.name for rival in cache.rivals(one)] == ["second"]
+    anew = {"uid": "another", "resourceVersion": "2"}
+    cache.put(app("second", appID="bills", metadata=anew))
+    assert cache.rivals(one) == ()
+    cache.put(app("second", appID="orders", metadata={**anew, "uid": "a third"}))
+    assert len(cache.rivals(one)) == 1
+    cache.drop(app("second").key)
+    assert cache.rivals(one) == ()

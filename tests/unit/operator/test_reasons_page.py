@@ -17,7 +17,14 @@ NAMED = {name for row in ROWS for name in re.findall(r"`(\w+)`", row.split("|")[
 GIVEN = re.compile(
     r'(?:_not\(|Announcement\(\s*|return word\(.*?\) or |return (?="\w+",))"([A-Z]\w+)"'
 )
-TOLD = {"Started", "Resumed", "Delivered", "RunEnded"}  # Events about what went well
+TOLD = {
+    "Started",
+    "Resumed",
+    "Delivered",
+    "RunEnded",
+    "Configured",
+    "SettingsReset",
+}  # Events about what went well
 
 
 @pytest.mark.parametrize(("code", "reason"), sorted(REASONS.items()))

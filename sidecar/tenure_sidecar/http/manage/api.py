@@ -44,6 +44,7 @@ class Api:
     store: Store
     jobs: Jobs
     settings: AppSettings
+    workers: Callable[[], int]  # those of this process
     ids: Ids
     clock: Clock
     watches: Watches = field(default_factory=Watches)

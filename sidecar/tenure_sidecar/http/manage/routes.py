@@ -29,7 +29,7 @@ from tenure_common.errors import (
     TenureError,
     TooManyInFlightError,
 )
-from tenure_sidecar.http.manage import bulk, control, reading, starting, tuning, watching
+from tenure_sidecar.http.manage import bulk, control, overview, reading, starting, tuning, watching
 from tenure_sidecar.http.manage import job_types as jobs
 from tenure_sidecar.http.manage import queries as q
 from tenure_sidecar.http.manage import requests as r
@@ -87,6 +87,13 @@ ROUTES: Final = (
         answers={200: v.AppsView},
         tag="apps",
         extra=(),
+    ),
+    Route(
+        method="GET",
+        path=f"{_APP}/status",
+        handler=overview.status,
+        answers={200: overview.AppStatus},
+        tag="apps",
     ),
     Route(
         method="GET",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from tenure_sidecar.engine.settings import KeptFor, Settings
+from tenure_sidecar.engine.settings import MOST, Concurrency, KeptFor, Settings
 from tenure_sidecar.http.manage.api import Answer
 from tenure_sidecar.http.manage.requests import Request, Retention
 
@@ -31,6 +31,20 @@ class RetentionBody(Request, frozen=True, kw_only=True):
     terminated: Retention | None = None
 
 
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST, description="that many at a time")]
+
+
+class ConcurrencyBody(Request, frozen=True, kw_only=True):
+    """How much the workers of one sidecar may work on at a time, however many connections they have.
+
+    A workflow counts while its code runs, not while it waits for an activity, a timer or an event.
+    What is absent is as the workers themselves say, which holds in any case.
+    """
+
+    workflows: Limit | None = None
+    activities: Limit | None = None
+
+
 class SettingsBody(Request, frozen=True, kw_only=True):
     """All settings of the app; what is absent is as the flags of the sidecars say.
 
@@ -38,6 +52,7 @@ class SettingsBody(Request, frozen=True, kw_only=True):
     """
 
     retention: RetentionBody = RetentionBody()
+    concurrency: ConcurrencyBody = ConcurrencyBody()
     version: Version | None = None
 
 
@@ -52,6 +67,7 @@ class SettingsView(msgspec.Struct, frozen=True, kw_only=True):
 
     version: Version
     retention: KeptFor
+    concurrency: Concurrency
 
 
 async def settings(call: Call[None, NoQuery]) -> Answer:
@@ -62,16 +78,18 @@ async def settings(call: Call[None, NoQuery]) -> Answer:
 async def set_settings(call: Call[SettingsBody, NoQuery]) -> Answer:
     """Set the app's settings.
 
-    They are durable when answered.  Its other sidecars and gateways follow within 15 seconds; they
-    hold for instances that end after that, and not for those that have ended before.
+    They are durable when answered.  Its other sidecars and gateways follow within 15 seconds.
+    Retention holds for instances that end after that, and not for those that have ended before;
+    with a lower limit, what is under way is finished.
 
     Raises: BadRequestError, SettingsChangedError.
     """
-    given = call.body.retention
+    given, most = call.body.retention, call.body.concurrency
     kept = KeptFor(
         any=given.any, completed=given.completed, failed=given.failed, terminated=given.terminated
     )
-    wanted = Settings(retention=kept)
+    limits = Concurrency(workflows=most.workflows, activities=most.activities)
+    wanted = Settings(retention=kept, concurrency=limits)
     return _answer(await call.api.settings.put(wanted, version=call.body.version))
 
 
@@ -85,5 +103,13 @@ async def unset_settings(call: Call[None, UnsetQuery]) -> Answer:
     return _answer(await call.api.settings.put(Settings(), version=only))
 
 
+def view(found: Versioned) -> SettingsView:
+    """As the API shows them."""
+    settings = found.settings
+    return SettingsView(
+        version=found.version, retention=settings.retention, concurrency=settings.concurrency
+    )
+
+
 def _answer(found: Versioned) -> Answer:
-    return Answer(SettingsView(version=found.version, retention=found.settings.retention))
+    return Answer(view(found))

@@ -28,11 +28,14 @@ VERSION = len(MIGRATIONS)
 
 _BUSY_SECONDS = 5.0
 _STATEMENTS_KEPT = 512
+# KiB of pages that a connection keeps.  Only the reader's fills up while an engine does little: with
+# 12 MiB, 100,000 dormant instances take 18 MB, with 16 it was 23; with 8, long lists took 20 ms more.
+_READER_CACHE = 12_288
+_WRITER_CACHE = 16_384
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -51,6 +54,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
+        cache = _READER_CACHE if read_only else _WRITER_CACHE
+        connection.execute(f"PRAGMA cache_size = -{cache}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
