@@ -269,6 +269,29 @@ def test_a_watch_that_is_too_old_is_begun_anew(
     assert running.alive
 
 
+def test_a_workflow_that_went_while_nobody_watched_keeps_no_other_from_starting(
+    rig: Rig, api: Between
+) -> None:
+    run = {"workflow": "approval", "deletionPolicy": "Orphan"}  # it can go without the operator
+    rig.kubectl.apply(schedule("lone", schedule="0 3 1 1 *", run=run, concurrencyPolicy="Forbid"))
+    set_back(rig, "lone", "2024-06-01T00:00:00Z")
+    (first,) = until("a run", lambda: runs(rig, "lone"))
+    rig.reaches(first, "Running")
+    rule = api.answer(lambda one: one.watch, 200, EXPIRED)
+    api.end_streams(EXPIRED)
+    until("refused watches", lambda: len(rule.hits) >= 3)
+    rig.kubectl("delete", "workflow", first)
+    api.forget(rule)
+    rig.kubectl.apply(schedule("lone", schedule="0 4 1 1 *", run=run, concurrencyPolicy="Forbid"))
+    current = rig.kubectl.get("workflowschedule", "lone")["metadata"]["generation"]
+    until(
+        "the change seen",
+        lambda: rig.status("lone", "workflowschedule")["observedGeneration"] == current,
+    )
+    set_back(rig, "lone")
+    until("the next run", lambda: runs(rig, "lone"))
+
+
 # --- the lease ------------------------------------------------------------------------------------
 
 

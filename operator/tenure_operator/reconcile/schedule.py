@@ -17,11 +17,20 @@ from tenure_common.names import API_GROUP, API_VERSION
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.conditions import Wanted, conditions, stamp
 from tenure_operator.reconcile.cron import MANY, Cron, Missed, missed, next_after, parse
-from tenure_operator.reconcile.steps import Announcement, Create, Delete, Patch, Rest, Step
+from tenure_operator.reconcile.steps import (
+    Announcement,
+    Create,
+    Delete,
+    Patch,
+    Reread,
+    Rest,
+    Step,
+)
 from tenure_operator.resources import (
     ANNOTATION_DUE,
     FINALIZER,
     LABEL_SCHEDULE,
+    Key,
     ScheduleStatus,
     Workflow,
     WorkflowSchedule,
@@ -37,6 +46,7 @@ def next_step(
     *,
     now: int,
     taken: Collection[str] = (),
+    reread: Collection[Key] = (),
 ) -> Step:
     """What to do now.
 
@@ -45,6 +55,7 @@ def next_step(
         children: its Workflows, oldest first.
         now: nanoseconds since the epoch.
         taken: names under which there is a Workflow that is not its own.
+        reread: children that were read anew for this step.
     """
     if schedule.metadata.deleted:
         return Rest()
@@ -73,7 +84,7 @@ def next_step(
             warning=True,
         )
         return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(other,))
-    return _due(schedule, children, cron, due, name=name, since=since, now=now)
+    return _due(schedule, children, cron, due, name=name, since=since, now=now, reread=reread)
 
 
 def _since(schedule: WorkflowSchedule, *, now: int) -> int:
@@ -100,6 +111,7 @@ def _due(  # noqa: PLR0913 - what is known of a due time
     name: str,
     since: int,
     now: int,
+    reread: Collection[Key],
 ) -> Step:
     spec = schedule.spec
     deadline = spec.starting_deadline_seconds
@@ -112,6 +124,8 @@ def _due(  # noqa: PLR0913 - what is known of a due time
         return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(late,))
     active = [child for child in children if not _finished(child)]
     if spec.concurrency_policy == "Forbid" and active:
+        if active[0].key not in reread:
+            return Reread(active[0].key)
         other = active[0].metadata.name
         skip = Announcement(
             "SkippedRun", f"The run due at {stamp(due.latest)} was left out: '{other}' still runs"

@@ -7,7 +7,7 @@ from typing import Any
 
 from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.schedule import next_step
-from tenure_operator.reconcile.steps import Create, Delete, Patch, Rest
+from tenure_operator.reconcile.steps import Create, Delete, Patch, Reread, Rest
 from tenure_operator.resources import Key, Workflow, WorkflowSchedule
 from tenure_operator.rounds.desk import MAX_STEPS, Desk
 
@@ -22,9 +22,10 @@ async def schedule_round(desk: Desk, key: Key) -> None:
         return
     gone: set[Key] = set()
     taken: set[str] = set()
+    reread: set[Key] = set()
     for _ in range(MAX_STEPS):
         children = [one for one in desk.cache.children(schedule) if one.key not in gone]
-        step = next_step(schedule, children, now=desk.clock(), taken=taken)
+        step = next_step(schedule, children, now=desk.clock(), taken=taken, reread=reread)
         match step:
             case Rest():
                 settled = await desk.settle(schedule, step, WorkflowSchedule)
@@ -38,8 +39,10 @@ async def schedule_round(desk: Desk, key: Key) -> None:
                     schedule = fresh
                     continue
                 child = Key("Workflow", key.namespace, body["metadata"]["name"])
-                if not await _create(desk, schedule, child, step):
-                    taken.add(child.name)
+                taken |= await _create(desk, schedule, child, step)
+            case Reread(child):
+                reread.add(child)
+                await _reread(desk, child)
             case Patch(child, spec):
                 await _patch(desk, child, spec)
             case Delete(child) if child is not None:
@@ -52,8 +55,8 @@ async def schedule_round(desk: Desk, key: Key) -> None:
     desk.queue.add_after(key, 1.0)
 
 
-async def _create(desk: Desk, schedule: WorkflowSchedule, child: Key, step: Create) -> bool:
-    """False when the name belongs to a Workflow of somebody else.
+async def _create(desk: Desk, schedule: WorkflowSchedule, child: Key, step: Create) -> set[str]:
+    """Its name when that belongs to a Workflow of somebody else.
 
     One of the schedule's own was created by a round that did not come to its end.
     """
@@ -65,7 +68,17 @@ async def _create(desk: Desk, schedule: WorkflowSchedule, child: Key, step: Crea
     workflow = desk.take(created, Workflow)
     desk.changed(workflow)
     owners = workflow.metadata.owner_references
-    return any(owner.uid == schedule.metadata.uid for owner in owners)
+    own = any(owner.uid == schedule.metadata.uid for owner in owners)
+    return set() if own else {child.name}
+
+
+async def _reread(desk: Desk, child: Key) -> None:
+    try:
+        known = await desk.cluster.get(child)
+    except GoneError:
+        desk.forget(child)
+        return
+    desk.take(known, Workflow)
 
 
 async def _delete(desk: Desk, child: Key, uid: str) -> None:
