@@ -40,8 +40,19 @@ class Breaker:
         """Whether the server is away."""
         return self._asking is not None
 
+    async def suspect(self, reason: str) -> bool:
+        """A request got no answer, or was told to come back later: is the server away?
+
+        It is when a small question gets no answer either, and the breaker is open then.  Otherwise the
+        trouble is with that one request, and other requests have nothing to do with it.
+        """
+        if not self.open and await self._probe():
+            return False
+        self.trip(reason)
+        return True
+
     def trip(self, reason: str) -> None:
-        """The server did not answer."""
+        """The server is away."""
         self.reason = reason
         if self._asking is None:
             self.trips += 1

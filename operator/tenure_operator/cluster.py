@@ -21,6 +21,7 @@ from tenure_operator.resources import Key
 _OURS: Final = f"/apis/{API_GROUP}/{API_VERSION}"
 _PATCH: Final = "application/json-patch+json"
 _MERGE: Final = "application/merge-patch+json"
+_ALIVE_WITHIN: Final = 5.0  # seconds
 
 Body = Mapping[str, Any]
 
@@ -113,7 +114,7 @@ class Cluster:
 
     async def alive(self) -> None:
         """Ask for something small, to see whether the server answers."""
-        await self._link.call("GET", "/version")
+        await self._link.call("GET", "/version", within=_ALIVE_WITHIN)
 
     def _path(self, key: Key) -> str:
         return f"{_OURS}/namespaces/{key.namespace}/{plural(key.kind)}/{key.name}"

@@ -1,8 +1,9 @@
 """Takes what the watches tell, and lets workers look at one resource after another.
 
-Nothing that goes wrong with one resource stops the others: a conflict is read again, what is gone is
-forgotten, what the API server does not answer waits until it does, and everything else is tried
-again with growing pauses.
+Nothing that goes wrong with one resource stops the others, or slows them down.  What was in conflict or
+gone is read again, since the watch may be late, and forgotten when it is not there.  All waits while the
+API server is away.  What fails while the API server answers others is tried again by itself, with
+pauses that grow to five minutes; news of its run do not shorten them, a change of its spec does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import structlog
 from tenure_common.errors import BadResourceError, ClusterUnavailableError, TenureError
 from tenure_common.times import NANOS
 from tenure_operator.breaker import Breaker
-from tenure_operator.link import ConflictError, GoneError
+from tenure_operator.link import ConflictError, GoneError, PauseError
 from tenure_operator.reconcile.backoff import backoff
 from tenure_operator.resources import (
     Key,
@@ -57,7 +58,8 @@ class Controller:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._failures: dict[Key, int] = {}
+        self._failures: dict[Key, int] = {}  # rounds in a row
+        self._not_before: dict[Key, float] = {}  # of those, on the loop's clock
         self._parked: set[Key] = set()  # wait for the API server
         self.breaker = Breaker(self._answers)
         self.breaker.listeners.append(self._back)
@@ -68,7 +70,7 @@ class Controller:
         meta = body["metadata"]
         key = Key(kind, meta["namespace"], meta["name"])
         if change == "DELETED":
-            self._desk.forget(key)
+            self._forget(key)
             return
         if self._desk.cache.known(key, meta["uid"], meta["resourceVersion"]):
             return  # what was written here was taken from the answer
@@ -77,7 +79,10 @@ class Controller:
         except BadResourceError as error:
             _log.error("resource not read", resource=str(key), error=str(error))
             return
+        before = self._desk.cache.get(key, KINDS[kind])
         if self._desk.cache.put(resource):
+            if before is not None and _turned(before, resource):
+                self._excuse(key)
             self._desk.changed(resource)
 
     def stuck(self) -> str:
@@ -107,18 +112,21 @@ class Controller:
             self._parked.add(key)
             return
         desk = self._desk
+        rest = self._not_before.get(key, 0.0) - asyncio.get_running_loop().time()
+        if rest > 0:
+            desk.queue.add_after(key, rest)
+            return
         desk.tally.rounds += 1
         try:
             await ROUNDS[key.kind](desk, key)
-            self._failures.pop(key, None)
+            self._excuse(key)
         except ConflictError:
             desk.tally.conflicts += 1
             await self._read_again(key)
-        except GoneError:
-            desk.forget(key)
+        except GoneError:  # this resource, or another one that the round was about
+            await self._read_again(key)
         except ClusterUnavailableError as error:
-            self._parked.add(key)
-            self.breaker.trip(error.message)
+            await self._unanswered(key, error)
         except TenureError as error:
             _log.error("round failed", resource=str(key), error=str(error))
             self._later(key)
@@ -127,25 +135,52 @@ class Controller:
             self._later(key)
 
     async def _read_again(self, key: Key) -> None:
-        """Somebody else wrote; the watch may take a while to tell of it."""
+        """Somebody else wrote; the watch may take a while to tell of it.
+
+        The first time the round is done again at once: that is the ordinary case.
+        """
         desk = self._desk
         try:
             desk.take(await desk.cluster.get(key), KINDS[key.kind])
         except GoneError:
-            desk.forget(key)
+            self._forget(key)
         except ClusterUnavailableError as error:
-            self._parked.add(key)
-            self.breaker.trip(error.message)
+            await self._unanswered(key, error)
         except TenureError as error:
             _log.error("resource not read", resource=str(key), error=str(error))
             self._later(key)
         else:
-            desk.queue.add(key)
+            if key in self._failures:
+                self._later(key)
+            else:
+                self._failures[key] = 0
+                desk.queue.add(key)
 
-    def _later(self, key: Key) -> None:
+    async def _unanswered(self, key: Key, error: ClusterUnavailableError) -> None:
+        """No answer, or the wish for a pause: of the server, or with this resource alone?"""
+        if await self.breaker.suspect(error.message):
+            self._parked.add(key)
+            return
+        _log.warning("round not answered", resource=str(key), error=error.message)
+        self._later(key, at_least=error.seconds if isinstance(error, PauseError) else 0.0)
+
+    def _later(self, key: Key, *, at_least: float = 0.0) -> None:
+        """Not now, whoever asks for it; ``at_least`` in seconds."""
         self._desk.tally.failures += 1
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        self._desk.queue.add_after(key, backoff(failures, seed=str(key)) / NANOS)
+        pause = max(backoff(failures, seed=str(key)) / NANOS, at_least)
+        self._not_before[key] = asyncio.get_running_loop().time() + pause
+        self._desk.queue.add_after(key, pause)
+
+    def _excuse(self, key: Key) -> None:
+        """Its failures do not count any more."""
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+
+    def _forget(self, key: Key) -> None:
+        self._excuse(key)
+        self._parked.discard(key)
+        self._desk.forget(key)
 
     async def _answers(self) -> bool:
         try:
@@ -163,3 +198,9 @@ class Controller:
         """Ask the servers no more."""
         self.breaker.close()
         await asyncio.sleep(0)
+
+
+def _turned(before: Resource, now: Resource) -> bool:
+    """Whether a user changed something, or began to delete it."""
+    old, new = before.metadata, now.metadata
+    return (old.uid, old.generation, old.deleted) != (new.uid, new.generation, new.deleted)

@@ -3,8 +3,8 @@
 A call whose outcome is unknown is repeated: a start and an event carry a key of their own, the verbs
 have no second effect, and a look changes nothing.
 
-When the gateway does not answer, calls fail at once instead of each waiting for its own time-out;
-one small request at a time finds out when it is back, and whoever waits is told.
+When the gateway does not answer, a small question neither, calls fail at once instead of each waiting
+for its own time-out; one small request at a time finds out when it is back, and whoever waits is told.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ CONNECT_WITHIN: Final = 5.0
 SILENT_AFTER: Final = 45.0  # a watch tells at least that it is alive every 15 s
 _MOST_OF_A_LINE: Final = 256 * 1024 * 1024
 BODY: Final = "application/json"
+_ALIVE: Final = aiohttp.ClientTimeout(total=CONNECT_WITHIN)  # of a small question
 
 
 class App(NamedTuple):
@@ -180,7 +181,7 @@ class Gateway:
                 async for text in _lines(answer.content):
                     yield _line(text)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._unanswered(error, self._base(app)) from error
+            raise await self._unanswered(error, self._base(app)) from error
 
     async def _call(
         self,
@@ -202,26 +203,28 @@ class Gateway:
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._unanswered(error, base) from error
+            raise await self._unanswered(error, base) from error
         self.breaker.closed()
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise _refused(answer.status, content, url)
         return content
 
-    def _unanswered(self, error: Exception, base: str) -> RefusedError:
+    async def _unanswered(self, error: Exception, base: str) -> RefusedError:
         reason = f"no answer from the gateway at {base}: {str(error) or type(error).__name__}"
         self._probed = base
         self._renew(error)
-        self.breaker.trip(reason)
+        await self.breaker.suspect(reason)
         return RefusedError(unanswered(reason))
 
     async def _alive(self) -> bool:
         """Whether the gateway answers at all; what it says does not matter."""
         try:
             async with self._open().get(
-                f"{self._probed}/apps", headers=self._headers(), ssl=self._tls
+                f"{self._probed}/apps", headers=self._headers(), ssl=self._tls, timeout=_ALIVE
             ) as answer:
                 return answer.status not in _PROXY_SAYS_AWAY
+        except RefusedError:  # the token cannot be read: whoever calls is told so
+            return True
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._renew(error)
             return False

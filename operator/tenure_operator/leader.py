@@ -2,6 +2,9 @@
 
 Whoever cannot renew in time stops working before another may begin: the deadline counts from before
 the last renewal was sent, and is shorter than the lease.
+
+A candidate that may not use the Lease, or whose credentials are not accepted, waits as one that waits
+for another holder, and says why in its log and its readiness; it goes on as soon as it may.
 """
 
 from __future__ import annotations
@@ -13,7 +16,12 @@ from typing import Any, Final
 
 import structlog
 
-from tenure_common.errors import ClusterUnavailableError, LeaseLostError
+from tenure_common.errors import (
+    ClusterRefusedError,
+    ClusterUnavailableError,
+    LeaseLostError,
+    TenureError,
+)
 from tenure_operator.cluster import Cluster
 from tenure_operator.link import ConflictError, GoneError
 from tenure_operator.reconcile.lease import Observed, body, observe, verdict
@@ -47,14 +55,16 @@ class Leader:
         self._lease: Mapping[str, Any] | None = None
         self._renewed = 0.0
         self.leads = False
+        self.trouble = ""  # why the lease cannot be used, in words
 
     async def acquire(self) -> None:
         """Return once the lease is ours."""
-        said = False
+        said = ""
         while not await self._try():
-            if not said:
-                _log.info("another operator leads", holder=self._observed.holder)
-                said = True
+            holder = "" if self.trouble else self._observed.holder
+            if holder and holder != said:
+                _log.info("another operator leads", holder=holder)
+            said = holder
             await asyncio.sleep(self._duration * _RENEW)
         self.leads = True
         _log.info("leading", lease=self._name, me=self._me)
@@ -75,7 +85,11 @@ class Leader:
                 raise LeaseLostError(message)
             if not held and self._monotonic() >= self._renewed + self._duration * _STOP:
                 self.leads = False
-                message = f"the lease '{self._name}' could not be renewed for {self._duration} s"
+                why = f": {self.trouble}" if self.trouble else ""
+                message = (
+                    f"the lease '{self._name}' could not be renewed in {self._duration * _STOP:.0f} s"
+                    f"{why}"
+                )
                 raise LeaseLostError(message)
 
     async def release(self) -> None:
@@ -84,11 +98,34 @@ class Leader:
             return
         self.leads = False
         given_up = self._body("")
-        with contextlib.suppress(ClusterUnavailableError, ConflictError, GoneError):
+        with contextlib.suppress(TenureError, ConflictError, GoneError):  # it runs out by itself
             await self._cluster.replace_lease(given_up)
 
     async def _try(self) -> bool:
         """Take or renew the lease, if that may be done; whether it is ours then."""
+        try:
+            held = await self._ask()
+        except ClusterUnavailableError as error:
+            self._hindered(error.message)
+            return False
+        except ClusterRefusedError as error:
+            self._hindered(
+                f"{error.message}; the operator's account needs its Role in namespace "
+                f"'{self._namespace}' ({error.code})"
+            )
+            return False
+        except GoneError as error:
+            self._hindered(
+                f"there is no namespace '{self._namespace}' for the lease: {error}; name one with "
+                "--lease-namespace"
+            )
+            return False
+        self.trouble = ""
+        return held
+
+    async def _ask(self) -> bool:
+        """As ``_try``.  Raises: GoneError when there is no such namespace, and the errors of
+        ``Cluster``."""
         sent = self._monotonic()
         try:
             self._lease = await self._cluster.lease(self._namespace, self._name)
@@ -105,12 +142,15 @@ class Leader:
                 return False
         except ConflictError:
             return False
-        except ClusterUnavailableError as error:
-            _log.warning("lease not renewed", error=error.message)
-            return False
         self._observed = observe(self._observed, self._lease, at=self._monotonic())
         self._renewed = sent
         return True
+
+    def _hindered(self, why: str) -> None:
+        """Say it once, not at each attempt."""
+        if why != self.trouble:
+            _log.warning("lease cannot be used", error=why)
+        self.trouble = why
 
     def _body(self, holder: str) -> dict[str, Any]:
         return body(

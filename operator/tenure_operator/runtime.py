@@ -80,7 +80,9 @@ class Operator:
         metrics = meters(desk, controller, leader)
         health = Listener(
             Health(
-                metrics=lambda: metrics, stuck=controller.stuck, not_ready=controller.not_ready
+                metrics=lambda: metrics,
+                stuck=controller.stuck,
+                not_ready=lambda: leader.trouble or controller.not_ready(),
             ).app(),
             host=config.health_host,
             port=config.health_port,

@@ -7,7 +7,7 @@ that were missed, the latest is made up for, unless it is too late for the deadl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -17,11 +17,20 @@ from tenure_common.names import API_GROUP, API_VERSION
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.conditions import Wanted, conditions, stamp
 from tenure_operator.reconcile.cron import MANY, Cron, Missed, missed, next_after, parse
-from tenure_operator.reconcile.steps import Announcement, Create, Delete, Patch, Rest, Step
+from tenure_operator.reconcile.steps import (
+    Announcement,
+    Create,
+    Delete,
+    Patch,
+    Reread,
+    Rest,
+    Step,
+)
 from tenure_operator.resources import (
     ANNOTATION_DUE,
     FINALIZER,
     LABEL_SCHEDULE,
+    Key,
     ScheduleStatus,
     Workflow,
     WorkflowSchedule,
@@ -31,16 +40,26 @@ _MOST_SHOWN = 100  # names of active Workflows in the status
 _MINUTE = 60 * NANOS
 
 
-def next_step(schedule: WorkflowSchedule, children: Sequence[Workflow], *, now: int) -> Step:
+def next_step(
+    schedule: WorkflowSchedule,
+    children: Sequence[Workflow],
+    *,
+    now: int,
+    taken: Collection[str] = (),
+    reread: Collection[Key] = (),
+) -> Step:
     """What to do now.
 
     Args:
         schedule: the resource as it was last told of.
         children: its Workflows, oldest first.
         now: nanoseconds since the epoch.
+        taken: names under which there is a Workflow that is not its own.
+        reread: children that were read anew for this step.
     """
     if schedule.metadata.deleted:
         return Rest()
+    used = {child.metadata.name for child in children}
     children = [child for child in children if not child.metadata.deleted]
     try:
         cron = parse(schedule.spec.schedule, schedule.spec.time_zone)
@@ -53,7 +72,19 @@ def next_step(schedule: WorkflowSchedule, children: Sequence[Workflow], *, now: 
         old = _too_old(schedule, children)
         # What a Workflow came to is in the status before the Workflow goes.
         return Delete(old.key) if old and rest.status == schedule.status else rest
-    return _due(schedule, children, cron, due, since=since, now=now)
+    name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
+    if name in used:
+        told = _missed_before(due)
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
+    if name in taken:
+        other = Announcement(
+            "NameTaken",
+            f"The run due at {stamp(due.latest)} was not started: there is a Workflow '{name}' that is "
+            "not this schedule's; delete it, or give the schedule another name",
+            warning=True,
+        )
+        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(other,))
+    return _due(schedule, children, cron, due, name=name, since=since, now=now, reread=reread)
 
 
 def _since(schedule: WorkflowSchedule, *, now: int) -> int:
@@ -77,14 +108,12 @@ def _due(  # noqa: PLR0913 - what is known of a due time
     cron: Cron,
     due: Missed,
     *,
+    name: str,
     since: int,
     now: int,
+    reread: Collection[Key],
 ) -> Step:
     spec = schedule.spec
-    name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
-    told = _missed_before(due)
-    if any(child.metadata.name == name for child in children):
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
     deadline = spec.starting_deadline_seconds
     if deadline is not None and now - due.latest > deadline * NANOS:
         late = Announcement(
@@ -95,6 +124,8 @@ def _due(  # noqa: PLR0913 - what is known of a due time
         return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(late,))
     active = [child for child in children if not _finished(child)]
     if spec.concurrency_policy == "Forbid" and active:
+        if active[0].key not in reread:
+            return Reread(active[0].key)
         other = active[0].metadata.name
         skip = Announcement(
             "SkippedRun", f"The run due at {stamp(due.latest)} was left out: '{other}' still runs"

@@ -70,6 +70,13 @@ class Delete(NamedTuple):
     key: Key | None = None
 
 
+class Reread(NamedTuple):
+    """Read a resource anew, before something is left out because of it: the watch may not have told
+    that it is gone."""
+
+    key: Key
+
+
 class Create(NamedTuple):
     """Create a resource; one that is there already is as good."""
 
@@ -118,6 +125,7 @@ Step = (
     | Configure
     | SetFinalizers
     | Delete
+    | Reread
     | Create
     | Patch
     | Rest

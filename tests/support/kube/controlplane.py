@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from support.engine import free_ports
+from support.kube.between import Between
 from support.kube.certificates import ADMIN, CONTROLLERS, SCHEDULER, Certificates
 from support.kube.kubectl import Kubectl
 from support.kube.processes import Program
@@ -113,11 +114,18 @@ class ControlPlane:
         """As ``raw``, with the answer decoded."""
         return json.loads(self.raw(path, method=method, body=body, form=form))
 
-    def account_kubeconfig(self, namespace: str, account: str) -> Path:
-        """A kubeconfig with a token of an existing service account."""
+    def account_kubeconfig(self, namespace: str, account: str, *, through: str = "") -> Path:
+        """A kubeconfig with a token of an existing service account; ``through`` is the URL of a proxy
+        to use in the server's place."""
         token = self.kubectl("-n", namespace, "create", "token", account).strip()
-        name = f"{namespace}-{account}"
-        return self.certificates.write_kubeconfig(self.server, name, {"token": token})
+        name = f"{namespace}-{account}" + ("-through" if through else "")
+        server = through or self.server
+        return self.certificates.write_kubeconfig(server, name, {"token": token})
+
+    def between(self) -> Between:
+        """A proxy in front of the API server, which passes on who asks."""
+        tls = ssl.create_default_context(cafile=str(self.certificates.authority))
+        return Between(self.server, tls)
 
     def _program(self, name: str, *flags: str) -> Program:
         return Program(name, [self.bin / name, *flags], log=self.folder / f"{name}.log")

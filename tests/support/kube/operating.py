@@ -85,12 +85,14 @@ class Rig:
         self.engine.start()
         self._process = app_process(self._app, self.engine, self._folder)
 
-    def operator(self, name: str = "operator", **settings: str) -> OperatorProcess:
-        """An operator that is not started yet."""
+    def operator(
+        self, name: str = "operator", *, api: str = "", gateway: str = "", **settings: str
+    ) -> OperatorProcess:
+        """An operator that is not started yet; ``api`` and ``gateway`` are URLs of proxies."""
         operator = operator_process(
             self._folder,
-            kubeconfig=self.control_plane.account_kubeconfig(self.home, ACCOUNT),
-            gateway=f"{self.engine.http_url}/v1alpha1",
+            kubeconfig=self.control_plane.account_kubeconfig(self.home, ACCOUNT, through=api),
+            gateway=f"{gateway or self.engine.http_url}/v1alpha1",
             lease=self.home,
             name=name,
             namespaces=self.namespace,

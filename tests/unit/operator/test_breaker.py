@@ -49,3 +49,28 @@ async def test_a_closed_operator_asks_no_more() -> None:
     breaker.trip("no answer")
     breaker.close()
     assert not breaker.open
+
+
+async def test_one_request_without_an_answer_does_not_make_the_server_away() -> None:
+    breaker = Breaker(lambda: asyncio.sleep(0, result=True), first=3600.0)
+    assert not await breaker.suspect("no answer to one of many")
+    assert not breaker.open
+    assert breaker.trips == 0
+
+
+async def test_a_server_that_does_not_answer_a_small_question_either_is_away() -> None:
+    breaker = Breaker(lambda: asyncio.sleep(0, result=False), first=3600.0)
+    assert await breaker.suspect("no answer")
+    assert breaker.open
+    assert breaker.reason == "no answer"
+    breaker.close()
+
+
+async def test_an_open_breaker_is_not_asked_for_more() -> None:
+    async def probe() -> bool:
+        raise AssertionError("it is known to be away")
+
+    breaker = Breaker(probe, first=3600.0)
+    breaker.trip("no answer")
+    assert await breaker.suspect("no answer")
+    breaker.close()

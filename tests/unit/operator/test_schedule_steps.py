@@ -10,7 +10,7 @@ import pytest
 from support.values import CREATED, FINISHED, STARTED, UID, schedule, workflow
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.schedule import next_step
-from tenure_operator.reconcile.steps import Create, Delete, Patch, Rest
+from tenure_operator.reconcile.steps import Create, Delete, Patch, Reread, Rest
 from tenure_operator.resources import (
     FINALIZER,
     Key,
@@ -34,8 +34,8 @@ def due_name(hour: int) -> str:
     return f"hourly-{moment // NANOS // 60}"
 
 
-def step(of: WorkflowSchedule, *children: Workflow, now: int = FIVE) -> Any:
-    return next_step(of, children, now=now)
+def step(of: WorkflowSchedule, *children: Workflow, now: int = FIVE, **known: Any) -> Any:
+    return next_step(of, children, now=now, **known)
 
 
 def status(found: Any) -> ScheduleStatus:
@@ -97,6 +97,22 @@ def test_once_it_is_there_the_due_time_is_done() -> None:
     assert status(again) == status(found), "nothing to write"
 
 
+def test_one_that_was_created_and_is_being_deleted_is_not_created_again() -> None:
+    found = step(schedule(status=SETTLED), child(due_name(5), deleted=CREATED))
+    assert status(found).last_schedule_time == "2026-01-01T05:00:00Z"
+
+
+def test_a_name_that_another_workflow_has_is_told_and_the_next_due_time_waited_for() -> None:
+    found = step(schedule(status=SETTLED), taken={due_name(5)})
+    assert status(found).last_schedule_time == "2026-01-01T05:00:00Z"
+    assert status(found).next_schedule_time == "2026-01-01T06:00:00Z"
+    (told,) = found.announcements
+    assert told.reason == "NameTaken"
+    assert told.warning
+    assert due_name(5) in told.message
+    assert isinstance(step(schedule(status=SETTLED), taken={due_name(4)}), Create)
+
+
 def test_of_many_missed_the_latest_is_made_up_for_and_the_rest_is_told() -> None:
     of = schedule(status=SETTLED)
     made = step(of)
@@ -152,7 +168,9 @@ def test_allow() -> None:
 
 def test_forbid() -> None:
     of = schedule(status=SETTLED, concurrencyPolicy="Forbid")
-    found = step(of, child(due_name(4)))
+    old = child(due_name(4))
+    assert step(of, old) == Reread(old.key), "the watch may not have told that it is gone"
+    found = step(of, old, reread={old.key})
     assert status(found).last_schedule_time == "2026-01-01T05:00:00Z"
     (told,) = found.announcements
     assert told.reason == "SkippedRun"
