@@ -109,6 +109,7 @@ class Fleet:
         wired: put a proxy before etcd.
         program: of the sidecars, before the command; the real one unless given.
         app: file of the apps' program, and what it is told after address, effects and name.
+        peers: the folder with a sidecar's certificate for the others, by its name; plain without.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Fleet:
         wired: bool = True,
         program: Sequence[str] = ("-m", "tenure_sidecar"),
         app: Sequence[str] = ("worker.py",),
+        peers: Callable[[str], Path] | None = None,
     ) -> None:
         self.cluster = cluster
         self.app_id = "orders"
@@ -134,6 +136,7 @@ class Fleet:
         self._lease = lease
         self._program = program
         self._app = app
+        self._peers = peers
         self._wires = Wires() if wired else None
         for _ in range(size):
             self._make()
@@ -147,6 +150,11 @@ class Fleet:
         if wires:
             ports = [wire.port for wire in wires]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        tls: list[str] = []
+        if self._peers is not None:
+            place = self._peers(name)
+            files = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
+            tls = [f"--peers-{key}={place / file}" for key, file in files.items()]
         engine = EngineProcess(
             folder,
             app_id=self.app_id,
@@ -157,6 +165,7 @@ class Fleet:
                 f"--pod-uid=uid-of-{name}",
                 "--pod-ip=127.0.0.1",
                 f"--peers-port={free_ports(1)[0]}",
+                *tls,
             ],
             program=self._program,
         )
