@@ -48,6 +48,8 @@ LABEL_INJECT = ANNOTATION_INJECT
 LABEL_APP_ID = ANNOTATION_APP_ID  # the injector sets it, so that selectors find an app's pods
 SIDECAR_CONTAINER = "tenure"
 STORE_SECRET = "tenure-store"  # noqa: S105 - the name of a Secret in the app's namespace
+PEERS_SECRET = "tenure-peers"  # noqa: S105 - the same, for TLS between the engines of an app
+PEERS_DOMAIN = "peers.tenure.dev"  # of the DNS names in certificates that engines show each other
 
 # Metrics of ours all begin with this.
 METRIC_PREFIX = "tenure_"

@@ -100,6 +100,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sidecar_store_secret: Annotated[
         str, Meta(description="Secret in the pod's namespace with the store's credentials.")
     ] = names.STORE_SECRET
+    sidecar_peers_secret: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Secret there for TLS between the engines of an app; no other is used.",
+        ),
+    ] = names.PEERS_SECRET
     sidecar_cpu_request: Annotated[str, Meta(description="CPU that is reserved.")] = "50m"
     sidecar_cpu_limit: Annotated[str, Meta(description="CPU at most; empty = no limit.")] = "2"
     sidecar_memory_request: Annotated[str, Meta(description="Memory that is reserved.")] = "96Mi"

@@ -12,7 +12,13 @@ from typing import Final, NamedTuple
 from tenure_common.names import SIDECAR_CONTAINER
 from tenure_injector.dapr import DAPR_CONTAINER
 from tenure_injector.pods import Container, Pod
-from tenure_injector.sidecar import VOLUME_CREDENTIALS, VOLUME_EMPTY, Sidecar, contradictions
+from tenure_injector.sidecar import (
+    VOLUME_CREDENTIALS,
+    VOLUME_EMPTY,
+    VOLUME_PEERS,
+    Sidecar,
+    contradictions,
+)
 
 
 class Obstacle(NamedTuple):
@@ -52,7 +58,7 @@ def _names(pod: Pod, _: Sidecar) -> Iterator[Obstacle]:
         text = f"the pod has a container '{SIDECAR_CONTAINER}' of its own: rename it"
         yield Obstacle("NameTaken", text)
     for volume in pod.spec.volumes or []:
-        if volume.name in {VOLUME_CREDENTIALS, VOLUME_EMPTY}:
+        if volume.name in {VOLUME_CREDENTIALS, VOLUME_EMPTY, VOLUME_PEERS}:
             text = f"the pod has a volume '{volume.name}' of its own: rename it"
             yield Obstacle("NameTaken", text)
 

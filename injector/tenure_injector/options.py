@@ -93,6 +93,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ObjectName | None,
         _told("Secret with the store's ca.crt, tls.crt and tls.key."),
     ] = None
+    peers_secret: Annotated[
+        ObjectName | None,
+        _told("Secret with ca.crt, tls.crt and tls.key for TLS with the app's other engines."),
+    ] = None
     flavour: Annotated[Flavour | None, _told("Protocol of the app's SDK; detected without.")] = None
     grace_seconds: Annotated[Delay | None, _told("How long a stop waits for open calls.")] = None
     max_message_bytes: Annotated[

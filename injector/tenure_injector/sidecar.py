@@ -18,7 +18,9 @@ from tenure_injector.texts import Mount, SecretVariable, Variable
 
 VOLUME_CREDENTIALS: Final = "tenure-credentials"
 VOLUME_EMPTY: Final = "tenure-empty"
+VOLUME_PEERS: Final = "tenure-peers"
 PATH_CREDENTIALS: Final = "/var/run/tenure/store"
+PATH_PEERS: Final = "/var/run/tenure/peers"
 # Where Kubernetes puts a pod's token.  An empty volume there keeps the token out: the engine needs
 # no rights in the cluster, and what it does not have cannot be taken from it.
 PATH_TOKEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
@@ -72,6 +74,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     user: int  # 0 = the image's
     store: str
     store_secret: str  # empty = the store needs no credentials
+    peers_secret: str  # empty = the store is the pod's own, and so there are no peers
     log_level: str
     log_format: str
     ports: Ports = Ports()
@@ -90,6 +93,8 @@ def resolve(options: Options, config: Config, *, app_id: str) -> Sidecar:
     """The container for a pod with these annotations."""
     store = options.store or config.sidecar_store
     secret = options.store_secret or config.sidecar_store_secret
+    peers = options.peers_secret or config.sidecar_peers_secret
+    shared = store.startswith("etcd://")
     native = config.sidecar_native if options.native_sidecar is None else options.native_sidecar
     return Sidecar(
         app_id=app_id,
@@ -98,7 +103,8 @@ def resolve(options: Options, config: Config, *, app_id: str) -> Sidecar:
         pull_policy=options.sidecar_image_pull_policy or config.sidecar_image_pull_policy,
         user=config.sidecar_user,
         store=store,
-        store_secret=secret if store.startswith("etcd://") and "tls=false" not in store else "",
+        store_secret=secret if shared and "tls=false" not in store else "",
+        peers_secret=peers if shared else "",
         log_level=options.log_level or config.sidecar_log_level,
         log_format=options.log_format or config.sidecar_log_format,
         ports=_ports(options),
@@ -132,7 +138,7 @@ def contradictions(sidecar: Sidecar) -> list[str]:
         if request and limit and quantities.parse(request) > quantities.parse(limit):
             found.append(f"the {what} request {request} is above the {what} limit {limit}")
     paths = [mount.path.rstrip("/") for mount in (*sidecar.mounts, *sidecar.writable_mounts)]
-    paths += [PATH_CREDENTIALS, PATH_TOKEN]
+    paths += [PATH_CREDENTIALS, PATH_PEERS, PATH_TOKEN]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     found += [f"two volumes are mounted at {path}" for path in twice]
     return found

@@ -94,5 +94,10 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
             "Members that this one or another takes for dead, before their lease ends",
             lambda: len(sharing.suspects),
         )
+        metrics.gauge(
+            "tenure_peers_listening",
+            "1 while other sidecars can connect to this one; 0 = activities are not lent",
+            lambda: int(sharing.reachable),
+        )
     metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
     return metrics

@@ -156,6 +156,7 @@ def test_readme_has_them_all() -> None:
         "store.etcd.persistence.size=lots",
         "store.etcd.compactionRetention=soon",
         "store.appSecret=No",
+        "store.peersSecret=",
         "upkeep.schedule=daily",
         "gateway.replicas=0",
         "gateway.tlsSecret=No",
@@ -238,9 +239,8 @@ def test_the_upkeep_makes_what_the_others_mount(
         (one["metadata"]["namespace"], one["metadata"]["name"])
         for one in of_kind(objects, "Secret")
     }
-    assert apps == (
-        {(one, "flows-store") for one in ("bank", "shop")} if "flows" in name else set()
-    )
+    filled = {(one, f"flows-{what}") for one in ("bank", "shop") for what in ("store", "peers")}
+    assert apps == (filled if "flows" in name else set())
     assert apps <= stored
     secrets = {one["metadata"]["name"] for one in of_kind(objects, "Secret")}
     assert made | {f"{name}-ca"} <= secrets
@@ -304,10 +304,23 @@ def test_injector_of_the_defaults(rendered: dict[str, list[Json]]) -> None:
     assert config.sidecar_image == "registry.example.org/tenure:0.1.0"
     assert config.sidecar_store == "etcd://tenure-etcd.tenure-system.svc:2379"
     assert config.sidecar_store_secret == "tenure-store"
+    assert config.sidecar_peers_secret == "tenure-peers"
     assert config.sidecar_cpu_limit == "2"
     usual = InjectorConfig()
     for field in ("cpu_request", "cpu_limit", "memory_request", "memory_limit", "user", "native"):
         assert getattr(config, f"sidecar_{field}") == getattr(usual, f"sidecar_{field}"), field
+
+
+def test_with_an_etcd_of_ones_own_only_the_engines_certificates_are_made(
+    rendered: dict[str, list[Json]],
+) -> None:
+    objects = rendered["external-etcd"]
+    secrets = [one for one in of_kind(objects, "Secret") if one["metadata"]["namespace"] == "shop"]
+    assert [one["metadata"]["name"] for one in secrets] == ["tenure-peers"]
+    (role,) = [one for one in of_kind(objects, "Role") if one["metadata"]["namespace"] == "shop"]
+    assert [rule["resourceNames"] for rule in role["rules"]] == [["tenure-peers"]]
+    kept = named(objects, "Secret", "tenure-ca")["metadata"]["annotations"]
+    assert kept["helm.sh/resource-policy"] == "keep"
 
 
 def test_injector_of_everything(rendered: dict[str, list[Json]]) -> None:
@@ -321,6 +334,7 @@ def test_injector_of_everything(rendered: dict[str, list[Json]]) -> None:
     assert (config.sidecar_cpu_limit, config.sidecar_memory_limit) == ("", "")
     assert config.sidecar_store == "etcd://" + ",".join(MEMBERS)
     assert config.sidecar_store_secret == "flows-store"
+    assert config.sidecar_peers_secret == "flows-peers"
     assert config.log_level == "warning"
 
 

@@ -112,6 +112,7 @@ class Fleet:
         program: of the sidecars, before the command; the real one unless given.
         app: file of the apps' program, and what it is told after address, effects and name.
         tls: files, when etcd wants them.
+        peers: the folder with a sidecar's certificate for the others, by its name; plain without.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Fleet:
         program: Sequence[str] = PRESENT,
         app: Sequence[str] = ("worker.py",),
         tls: Tls | None = None,
+        peers: Callable[[str], Path] | None = None,
     ) -> None:
         self.cluster = cluster
         self.app_id = "orders"
@@ -140,6 +142,7 @@ class Fleet:
         self._program = program
         self._app = app
         self._tls = tls
+        self._peers = peers
         self._wires = Wires() if wired else None
         for _ in range(size):
             self._make()
@@ -153,6 +156,11 @@ class Fleet:
         if wires:
             ports = [wire.port for wire in wires]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        mutual: list[str] = []
+        if self._peers is not None:
+            place = self._peers(name)
+            files = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
+            mutual = [f"--peers-{key}={place / file}" for key, file in files.items()]
         engine = EngineProcess(
             folder,
             app_id=self.app_id,
@@ -164,6 +172,7 @@ class Fleet:
                 "--pod-ip=127.0.0.1",
                 f"--peers-port={free_ports(1)[0]}",
                 *(() if self._tls is None else arguments(self._tls)),
+                *mutual,
             ],
             program=self._program,
         )

@@ -55,7 +55,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 
 {{/* Whether there is anything for the upkeep to do; empty = no. */}}
 {{- define "tenure.upkeep" -}}
-{{- if or (include "tenure.ownEtcd" .) (include "tenure.gatewayCertificate" .) }}yes{{ end -}}
+{{- if or (include "tenure.ownEtcd" .) (include "tenure.gatewayCertificate" .) .Values.store.namespaces }}yes{{ end -}}
 {{- end -}}
 
 {{/* Where the store is, as the engine's setting takes it. */}}
@@ -112,9 +112,10 @@ spec:
         - --full-name={{ include "tenure.fullname" . }}
         - --etcd-members={{ ternary .Values.store.etcd.members 0 (eq (include "tenure.ownEtcd" .) "yes") }}
         - --etcd-quota={{ .Values.store.etcd.quotaBytes | int64 }}
-        {{- if and (include "tenure.ownEtcd" .) .Values.store.namespaces }}
+        {{- if .Values.store.namespaces }}
         - --app-namespaces={{ join "," .Values.store.namespaces }}
         - --app-secret={{ .Values.store.appSecret }}
+        - --peers-secret={{ .Values.store.peersSecret }}
         {{- end }}
         - --gateway={{ eq (include "tenure.gatewayCertificate" .) "yes" }}
       env:

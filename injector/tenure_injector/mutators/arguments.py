@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tenure_injector.edits import with_sidecar
 from tenure_injector.pods import Json
-from tenure_injector.sidecar import PATH_CREDENTIALS, Ports, Sidecar
+from tenure_injector.sidecar import PATH_CREDENTIALS, PATH_PEERS, Ports, Sidecar
 
 
 def mutate(pod: Json, sidecar: Sidecar) -> Json:
@@ -26,6 +26,10 @@ def _flags(sidecar: Sidecar) -> Iterator[tuple[str, str]]:
         yield "etcd-ca", f"{PATH_CREDENTIALS}/ca.crt"
         yield "etcd-cert", f"{PATH_CREDENTIALS}/tls.crt"
         yield "etcd-key", f"{PATH_CREDENTIALS}/tls.key"
+    if sidecar.peers_secret:
+        yield "peers-ca", f"{PATH_PEERS}/ca.crt"
+        yield "peers-cert", f"{PATH_PEERS}/tls.crt"
+        yield "peers-key", f"{PATH_PEERS}/tls.key"
     usual = Ports().named()
     for name, port in sidecar.ports.named().items():
         if port != usual[name]:

@@ -8,9 +8,11 @@ from tenure_injector.edits import with_sidecar, with_spec
 from tenure_injector.pods import Json, entries
 from tenure_injector.sidecar import (
     PATH_CREDENTIALS,
+    PATH_PEERS,
     PATH_TOKEN,
     VOLUME_CREDENTIALS,
     VOLUME_EMPTY,
+    VOLUME_PEERS,
     Sidecar,
 )
 
@@ -26,6 +28,11 @@ def mutate(pod: Json, sidecar: Sidecar) -> Json:
         source = {"secretName": sidecar.store_secret, "defaultMode": _READABLE}
         volumes.append({"name": VOLUME_CREDENTIALS, "secret": source})
         mounts.append({"name": VOLUME_CREDENTIALS, "mountPath": PATH_CREDENTIALS, "readOnly": True})
+    if sidecar.peers_secret:
+        # Optional: an app can do without lending, and the engine waits for the files.
+        source = {"secretName": sidecar.peers_secret, "defaultMode": _READABLE, "optional": True}
+        volumes.append({"name": VOLUME_PEERS, "secret": source})
+        mounts.append({"name": VOLUME_PEERS, "mountPath": PATH_PEERS, "readOnly": True})
     mounts += [
         {"name": one.volume, "mountPath": one.path, "readOnly": True} for one in sidecar.mounts
     ]

@@ -84,13 +84,31 @@ class Mesh:
         self._wanted_at = -_LINKS_FOR  # loop time
         self._reaching = False  # others than the neighbours are connected to
         self._looking = False
+        self._waits_for = ""  # a file with certificates that is not there yet
         dispatcher.on_pumped = self._look_soon
 
     # --- life ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen.  Raises: PortInUseError, BadSettingError."""
+        """Listen, if the certificates are there.  Raises: PortInUseError, BadSettingError.
+
+        Without them this process is for itself: it neither connects nor is connected to, because
+        what was to be encrypted is never sent in plain text.
+        """
+        if self._tls is not None and (missing := await asyncio.to_thread(self._tls.missing)):
+            if missing != self._waits_for:
+                _log.warning(
+                    "not connected to other sidecars, and activities are not lent: "
+                    "the certificates for it are not there",
+                    file=missing,
+                )
+            self._waits_for = missing
+            return
         self.neighbours.address = await self._server.start()
+        if self._waits_for:
+            _log.info("the certificates are there: connecting to other sidecars")
+            self._waits_for = ""
+            self.neighbours.changed()
 
     async def run(self) -> None:
         """Look now and then, until cancelled: what wanted room may want none any more."""
@@ -100,7 +118,11 @@ class Mesh:
             await asyncio.sleep(_LOOK)
             self._look()
             looks += 1
-            if looks % _FILES_EVERY == 0 and (fresh := await self._files()) != files:
+            if looks % _FILES_EVERY:
+                continue
+            if not self.neighbours.address:
+                await self.start()
+            if (fresh := await self._files()) != files:
                 _log.info("certificates for peers changed, connecting anew")
                 files = fresh
                 for link in tuple(self._open):
@@ -235,6 +257,8 @@ class Mesh:
 
     def _links(self, near: Sequence[str], members: Mapping[str, MemberRecord]) -> Collection[str]:
         """See ``neighbours.Links``."""
+        if not self.neighbours.address:
+            return ()
         able = [n for n, one in members.items() if one.address and one.workers and not one.leaving]
         able = [n for n in ring(self._hello.name, able) if n in members]
         self._reaching = self._loop.time() - self._wanted_at < _LINKS_FOR

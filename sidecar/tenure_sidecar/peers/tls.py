@@ -6,7 +6,8 @@ rules: ``*`` stands for one label.  The common name is not looked at.  With a wi
 namespace trust each other's certificates, and are told apart by what they say when they connect.
 
 Files are read for each new connection, so a rotated certificate is used at once; a connection ends
-before the certificates that it was made with do.
+before the certificates that it was made with do.  Files that are not there yet are waited for: in a
+pod they come from a Secret, which another program fills.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import grpc
 import structlog
 
 from tenure_common.errors import BadSettingError
+from tenure_common.names import PEERS_DOMAIN
 
-DOMAIN = "peers.tenure.dev"
 _RENEW_AFTER = 2 / 3  # of the time that is left
 _RENEW_MIN = 1.0  # seconds
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
@@ -57,6 +58,11 @@ class PeerTls:
         self._certificate, self._key, self._ca = certificate, key, ca
         self.app = app
         self._now = now
+
+    def missing(self) -> str:
+        """A file that is not there (yet), or nothing."""
+        files = (self._certificate, self._key, self._ca)
+        return next((one for one in files if not Path(one).exists()), "")
 
     def read(self) -> Contents:
         """What is in the files.  Raises: BadSettingError."""
@@ -108,7 +114,7 @@ def _read(path: str) -> bytes:
 
 def app_name(namespace: str, app_id: str) -> str:
     """The DNS name of an app that its sidecars' certificates have."""
-    return f"{app_id}.{namespace}.{DOMAIN}".lower()
+    return f"{app_id}.{namespace}.{PEERS_DOMAIN}".lower()
 
 
 def names(certificate: Iterable[str], app: str) -> bool:

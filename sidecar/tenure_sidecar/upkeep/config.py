@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from tenure_common import names
 from tenure_common.kube import ACCOUNT
 from tenure_sidecar.config import LogFormat, LogLevel
 
@@ -34,11 +35,17 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = 256 * MIB
     gateway: Annotated[bool, Meta(description="Make the gateway's certificate too.")] = False
     app_namespaces: Annotated[
-        tuple[str, ...], Meta(description="Namespaces of apps; each gets a user of etcd.")
+        tuple[str, ...],
+        Meta(
+            description="Namespaces of apps; each gets a user of etcd and a certificate of peers."
+        ),
     ] = ()
     app_secret: Annotated[
         str, Meta(description="Secret there, for the certificate of that user.")
-    ] = "tenure-store"  # noqa: S105 - the name of one
+    ] = names.STORE_SECRET
+    peers_secret: Annotated[
+        str, Meta(description="Secret there, for TLS between the sidecars of an app.")
+    ] = names.PEERS_SECRET
     certificate_life: Annotated[
         float, Meta(ge=60, description="Life of certificates; renewed at two thirds.")
     ] = 90 * DAY
@@ -104,6 +111,16 @@ def wanted(config: UpkeepConfig) -> tuple[Wanted, ...]:
             Wanted(secret=config.app_secret, name=user_of(one), namespace=one)
             for one in config.app_namespaces
         ]
+    # No common name: etcd, which trusts the same authority, must not take it for a user of its own.
+    found += [
+        Wanted(
+            secret=config.peers_secret,
+            name="",
+            namespace=one,
+            hosts=frozenset({f"*.{one}.{names.PEERS_DOMAIN}"}),
+        )
+        for one in config.app_namespaces
+    ]
     if config.gateway:
         name = f"{config.full_name}-gateway"
         service = f"{name}.{config.namespace}.svc"

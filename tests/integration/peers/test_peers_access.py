@@ -17,7 +17,7 @@ import grpc.aio
 import pytest
 import trustme
 
-from support.lenders import Member, Members, fan_out, until
+from support.lenders import PARTITIONS, Member, Members, fan_out, until
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.peers import frames
 from tenure_sidecar.peers import mesh as mesh_module
@@ -297,6 +297,31 @@ async def _end(call: Any) -> grpc.StatusCode:
             await call.read()
     except grpc.aio.AioRpcError as error:
         return error.code()
+
+
+async def test_a_sidecar_without_certificates_is_for_itself_until_they_come(
+    files: Files, tmp_path: Path, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pod they come from a Secret, which may be filled after the pod has started."""
+    monkeypatch.setattr(mesh_module, "_LOOK", 0.01)
+    late = Files(tmp_path / "late", files.authority)
+    both = tmp_path / "late" / "both.pem"
+    both.unlink()
+    owner = await members.start("owner", tls=files.tls)
+    peer = await members.start("peer", tls=late.tls)
+    assert peer.mesh is not None
+    near = owner.worker(1)
+    peer.worker(1)
+    await until(lambda: len(owner.partitions | peer.partitions) == PARTITIONS, "all is owned")
+    await until(lambda: owner.partitions and peer.partitions, "each has some")
+    assert not peer.mesh.neighbours.address
+    assert not owner.links
+    assert not peer.links
+    await fan_out(owner, near, 3)
+    assert len(near.tasks) == 1
+    late.issue(APP)
+    await until(lambda: peer.dispatcher.loans.taken, "the peer has one")
+    assert peer.mesh.neighbours.address
 
 
 async def test_changed_files_are_used_before_the_old_ones_end(

@@ -9,17 +9,20 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Generator
 from typing import Any
 
+from durabletask import task
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.task import ActivityContext, OrchestrationContext
-from durabletask.worker import TaskHubGrpcWorker
+from durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 
 ADDRESS = "localhost:4001"
+SLOTS = 8  # activities at a time in one pod, so that many at once are too many for it
 
 
 def step(_context: ActivityContext, number: int) -> int:
@@ -36,6 +39,20 @@ def order(context: OrchestrationContext, steps: int) -> Generator[Any, Any, int]
     return done
 
 
+def where(_context: ActivityContext, _number: int) -> str:
+    """The pod that it runs in."""
+    time.sleep(0.1)
+    return socket.gethostname()
+
+
+def wide(context: OrchestrationContext, count: int) -> Generator[Any, Any, dict[str, int]]:
+    """So many activities at once; how many of them ran in which pod."""
+    ran: list[str] = yield task.when_all(
+        [context.call_activity(where, input=n) for n in range(count)]
+    )
+    return {pod: ran.count(pod) for pod in sorted(set(ran))}
+
+
 def approval(context: OrchestrationContext, _given: object) -> Generator[Any, Any, Any]:
     """Waits for an event, and returns it."""
     return (yield context.wait_for_external_event("decision"))
@@ -43,9 +60,12 @@ def approval(context: OrchestrationContext, _given: object) -> Generator[Any, An
 
 def main() -> int:
     """Run the worker."""
-    with TaskHubGrpcWorker(host_address=ADDRESS) as worker:
+    options = ConcurrencyOptions(maximum_concurrent_activity_work_items=SLOTS)
+    with TaskHubGrpcWorker(host_address=ADDRESS, concurrency_options=options) as worker:
         worker.add_activity(step)
+        worker.add_activity(where)
         worker.add_orchestrator(order)
+        worker.add_orchestrator(wide)
         worker.add_orchestrator(approval)
         worker.start()
         if sys.argv[1:2] != ["job"]:

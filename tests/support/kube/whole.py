@@ -39,10 +39,11 @@ SAFE = {
 class Shop:
     """The app in its namespace, and the engine beside it."""
 
-    def __init__(self, cluster: Cluster, helm: Helm) -> None:
+    def __init__(self, cluster: Cluster, helm: Helm, *, namespace: str = APP) -> None:
         self.helm = helm
         self.node = cluster.node
-        self.kubectl: Kubectl = cluster.plane.kubectl.using("-n", APP)
+        self.kubectl: Kubectl = cluster.plane.kubectl.using("-n", namespace)
+        self.namespace = namespace
 
     def release(self, verb: str, *values: str) -> None:
         """Install or upgrade the chart, and wait until its pods are ready."""
@@ -61,7 +62,7 @@ class Shop:
     def apply(self, name: str, workflow: str, given: object, *, app: str = "shop") -> None:
         """A Workflow resource."""
         spec = {"appID": app, "workflow": workflow, "input": given}
-        meta = {"name": name, "namespace": APP}
+        meta = {"name": name, "namespace": self.namespace}
         self.kubectl.apply({"apiVersion": API, "kind": "Workflow", "metadata": meta, "spec": spec})
 
     def phase(self, name: str) -> str:
@@ -142,12 +143,17 @@ def is_ready(pod: dict[str, Any]) -> bool:
 
 def prepared(cluster: Cluster, helm: Helm) -> Shop:
     """What is there before anything is installed: namespaces, and a disk for etcd."""
-    kubectl = cluster.plane.kubectl
     for name in (APP, SYSTEM):
-        kubectl("create", "namespace", name)
-        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    kubectl.apply(volume(cluster, "etcd-0"))
+        namespace(cluster, name)
+    cluster.plane.kubectl.apply(volume(cluster, "etcd-0"))
     return Shop(cluster, helm)
+
+
+def namespace(cluster: Cluster, name: str) -> None:
+    """A namespace that enforces the Pod Security Standard *restricted*."""
+    kubectl = cluster.plane.kubectl
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
 
 
 def install(cluster: Cluster, helm: Helm) -> Shop:
@@ -202,12 +208,12 @@ def pod(
     }
 
 
-def deployment(name: str = "shop", **more: Any) -> dict[str, Any]:
+def deployment(name: str = "shop", *, namespace: str = APP, **more: Any) -> dict[str, Any]:
     """An app with one pod; ``more`` is ``pod``'s."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": APP},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "selector": {"matchLabels": {"app": name}},
             "strategy": {"rollingUpdate": {"maxUnavailable": 0}},

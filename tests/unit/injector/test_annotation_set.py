@@ -33,6 +33,7 @@ GOOD_AND_BAD: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "log-format": ("human", "human", ("text",)),
     "store": ("etcd://etcd:2379", None, ("etcd", "https://etcd", "mysql:x", "sqlite:")),
     "store-secret": ("my.store", "my.store", ("My", "a/b", "")),
+    "peers-secret": ("my.peers", "my.peers", ("My", "a/b", "")),
     "flavour": ("microsoft", "microsoft", ("ms",)),
     "grace-seconds": ("0", 0, ("-1", "3601", "5s")),
     "max-message-bytes": ("1024", 1024, ("1023", "2147483648", "4Mi")),

@@ -25,6 +25,7 @@ INSECURE = msgspec.structs.replace(CONFIG, sidecar_store="etcd://etcd:2379?tls=f
 APP = {"name": "app", "image": "x"}
 OTHER = {"name": "other", "image": "y"}
 INIT = {"name": "prepare", "image": "z"}
+TLS_FILES = (("ca", "ca.crt"), ("cert", "tls.crt"), ("key", "tls.key"))
 
 
 def asked(**annotations: str) -> dict[str, str]:
@@ -87,6 +88,9 @@ def test_arguments_of_a_plain_pod() -> None:
         "--etcd-ca=/var/run/tenure/store/ca.crt",
         "--etcd-cert=/var/run/tenure/store/tls.crt",
         "--etcd-key=/var/run/tenure/store/tls.key",
+        "--peers-ca=/var/run/tenure/peers/ca.crt",
+        "--peers-cert=/var/run/tenure/peers/tls.crt",
+        "--peers-key=/var/run/tenure/peers/tls.key",
         "--log-level=info",
         "--log-format=json",
     ]
@@ -277,6 +281,10 @@ def test_volumes() -> None:
             "name": "tenure-credentials",
             "secret": {"secretName": "tenure-store", "defaultMode": 0o444},
         },
+        {
+            "name": "tenure-peers",
+            "secret": {"secretName": "tenure-peers", "defaultMode": 0o444, "optional": True},
+        },
     ]
 
 
@@ -293,6 +301,7 @@ def test_mounts() -> None:
             "readOnly": True,
         },
         {"name": "tenure-credentials", "mountPath": "/var/run/tenure/store", "readOnly": True},
+        {"name": "tenure-peers", "mountPath": "/var/run/tenure/peers", "readOnly": True},
         {"name": "mine", "mountPath": "/in", "readOnly": True},
         {"name": "ours", "mountPath": "/out"},
     ]
@@ -302,6 +311,27 @@ def test_mounts() -> None:
 def test_secret_of_the_store() -> None:
     found = admitted(pod(annotations=asked(store_secret="mine")))
     assert found["spec"]["volumes"][1]["secret"]["secretName"] == "mine"
+
+
+PEERS = {f"--peers-{key}=/var/run/tenure/peers/{file}" for key, file in TLS_FILES}
+
+
+@pytest.mark.parametrize("config", [CONFIG, INSECURE], ids=["etcd-tls", "etcd-plain"])
+def test_engines_of_an_app_speak_tls_with_each_other(config: Any) -> None:
+    found = admitted(pod(annotations=asked(peers_secret="mine")), config=config)
+    (volume,) = [one for one in found["spec"]["volumes"] if one["name"] == "tenure-peers"]
+    assert volume["secret"]["secretName"] == "mine"
+    assert set(engine(found)["args"]) >= PEERS
+    config = msgspec.structs.replace(config, sidecar_peers_secret="theirs")
+    found = admitted(pod(), config=config)
+    assert found["spec"]["volumes"][-1]["secret"]["secretName"] == "theirs"
+
+
+def test_an_engine_with_a_store_of_its_own_has_no_peers() -> None:
+    made = pod(annotations=asked(store="sqlite:/data/tenure.db"))
+    found = admitted(made)
+    assert not PEERS & set(engine(found)["args"])
+    assert [one["name"] for one in found["spec"]["volumes"]] == ["tenure-empty"]
 
 
 # --- app ------------------------------------------------------------------------------------------

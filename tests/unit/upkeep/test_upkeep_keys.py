@@ -14,9 +14,11 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tenure_common.errors import BadCertificateError, ClusterApiError
 from tenure_common.kube import Json
+from tenure_sidecar.peers.tls import app_name, names
 from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, wanted
 from tenure_sidecar.upkeep.keys import REPLACE, STARTED_WITH, Keys, text_of
 
@@ -74,6 +76,12 @@ class Cluster:
             self.etcd["spec"]["template"]["metadata"]["annotations"] = marks
             self.etcd["metadata"]["generation"] += 1
         return copy.deepcopy(self.etcd)
+
+    def has(self, namespace: str) -> None:
+        """The Secrets that the chart makes in a namespace of apps."""
+        for name in ("tenure-store", "tenure-peers"):
+            there = {"namespace": namespace, "name": name, "resourceVersion": "1"}
+            self.secrets[f"{namespace}/{name}"] = {"metadata": there}
 
     def roll(self) -> None:
         """All members start (again)."""
@@ -202,14 +210,67 @@ async def test_thirty_years_of_days(cluster: Cluster) -> None:
 
 
 async def test_each_namespace_gets_the_certificate_of_its_user(cluster: Cluster) -> None:
-    there = {"namespace": "shop", "name": "tenure-store", "resourceVersion": "1"}
-    cluster.secrets["shop/tenure-store"] = {"metadata": there}
+    cluster.has("shop")
     config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
     done = await look(cluster, START, config)
     assert "shop/tenure-store: certificate made" in done
     leaf = cluster.leaf("shop/tenure-store")
     assert leaf.subject.rfc4514_string() == "CN=tenure:shop"
     assert vouches(cluster.text("tenure-etcd-tls", "ca.crt"), leaf, START)
+
+
+async def test_the_engines_of_a_namespace_get_a_certificate_for_each_other(
+    cluster: Cluster,
+) -> None:
+    """What they ask of it (``peers.tls``), and that it is no user of etcd's."""
+    cluster.has("shop")
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
+    assert "shop/tenure-peers: certificate made" in await look(cluster, START, config)
+    leaf = cluster.leaf("shop/tenure-peers")
+    assert leaf.subject.rfc4514_string() == ""
+    shown = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert shown.critical, "RFC 5280, 4.1.2.6: there is no other name"
+    hosts = shown.value.get_values_for_type(x509.DNSName)
+    assert names(hosts, app_name("shop", "orders"))
+    assert not names(hosts, app_name("bank", "orders"))
+    usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert {*usages} == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    assert vouches(cluster.text("shop/tenure-peers", "ca.crt"), leaf, START)
+    assert "ca.key" not in cluster.secrets["shop/tenure-peers"]["data"]
+
+
+async def test_it_is_renewed_and_replaced_like_the_others(cluster: Cluster) -> None:
+    cluster.has("shop")
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
+    await look(cluster, START, config)
+    cluster.roll()
+    assert await look(cluster, START + 59 * DAY, config) == []
+    assert "shop/tenure-peers: certificate made" in await look(cluster, START + 61 * DAY, config)
+    cluster.ask("shop/tenure-peers")
+    done = await look(cluster, START + 62 * DAY, config)
+    assert done == ["shop/tenure-peers: certificate made"]
+    old = cluster.leaf("shop/tenure-peers")
+    cluster.ask("tenure-ca")
+    assert "shop/tenure-peers: told of it" in await look(cluster, START + 63 * DAY, config)
+    bundle = cluster.text("shop/tenure-peers", "ca.crt")
+    assert cluster.leaf("shop/tenure-peers") == old
+    cluster.roll()
+    await look(cluster, START + 64 * DAY, config)
+    new = cluster.leaf("shop/tenure-peers")
+    assert new != old
+    both = cluster.text("shop/tenure-peers", "ca.crt")
+    for leaf in (old, new):  # whoever has the one bundle or the other takes either certificate
+        assert vouches(bundle, leaf, START + 64 * DAY)
+        assert vouches(both, leaf, START + 64 * DAY)
+
+
+async def test_with_an_etcd_of_ones_own_engines_still_get_certificates(cluster: Cluster) -> None:
+    cluster.has("shop")
+    alone = UpkeepConfig(namespace="sys", full_name="tenure", app_namespaces=("shop",))
+    assert await look(cluster, START, alone) == [
+        "authority made",
+        "shop/tenure-peers: certificate made",
+    ]
 
 
 async def test_a_new_authority_waits_for_etcd(cluster: Cluster) -> None:
@@ -314,11 +375,9 @@ async def test_a_secret_that_is_not_there_is_named(cluster: Cluster) -> None:
 async def test_a_spoiled_namespace_keeps_nobody_else_from_a_certificate(
     broken: str | None, reason: str, cluster: Cluster
 ) -> None:
-    names = ("bank", "shop")
-    for one in names:
-        there = {"namespace": one, "name": "tenure-store", "resourceVersion": "1"}
-        cluster.secrets[f"{one}/tenure-store"] = {"metadata": there}
-    config = msgspec.structs.replace(CONFIG, app_namespaces=names)
+    for one in ("bank", "shop"):
+        cluster.has(one)
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("bank", "shop"))
     await look(cluster, START, config)
     if broken is None:
         del cluster.secrets["bank/tenure-store"]
@@ -328,6 +387,8 @@ async def test_a_spoiled_namespace_keeps_nobody_else_from_a_certificate(
     await keys.look(START + 61 * DAY)
     assert keys.done == [f"{one.secret}: certificate made" for one in wanted(CONFIG)[:-1]] + [
         "shop/tenure-store: certificate made",
+        "bank/tenure-peers: certificate made",
+        "shop/tenure-peers: certificate made",
         "tenure-gateway-certificate: certificate made",
     ]
     assert len(keys.failed) == 1

@@ -342,6 +342,11 @@ class Sharing:
             )
             self._tenant.run_again(before - self._elsewhere)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether other members can connect to this one."""
+        return self._peers is not None and bool(self._peers.address)
+
     def _record(self) -> records.MemberRecord:
         peers = self._peers
         return records.MemberRecord(
