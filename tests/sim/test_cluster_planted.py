@@ -31,9 +31,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "simulation.m
     ],
 )
 def test_a_planted_bug_is_found(bug: str, rule: str) -> None:
-    took, rules = found_by(bug, range(FEW))
+    took, _ = found_by(bug, range(FEW), rule=rule)
     assert took
-    assert rule in rules.split(", ")
 
 
 def test_the_page_says_of_each_planted_bug_in_how_many_seeds_it_was_found() -> None:

@@ -80,13 +80,16 @@ def planted(name: str) -> Iterator[None]:
             one.stop()
 
 
-def found_by(name: str, seeds: Iterable[int]) -> tuple[int, str]:
-    """The number of seeds until the bug was found, 0 = it was not, and which rules it broke."""
+def found_by(name: str, seeds: Iterable[int], *, rule: str = "") -> tuple[int, str]:
+    """The number of seeds until the bug was found, 0 = it was not, and which rules it broke.
+
+    With ``rule``, until that one was broken.
+    """
     with planted(name):
         for number, seed in enumerate(seeds, 1):
-            wrong = simulate(seed).wrong
-            if wrong:
-                return number, ", ".join(dict.fromkeys(one.partition(":")[0] for one in wrong))
+            broken = dict.fromkeys(one.partition(":")[0] for one in simulate(seed).wrong)
+            if broken and (not rule or rule in broken):
+                return number, ", ".join(broken)
     return 0, ""
 
 
