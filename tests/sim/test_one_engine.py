@@ -274,6 +274,31 @@ def test_store_faults_and_crashes(seed: int) -> None:
     run(main())
 
 
+def test_a_start_that_was_due_before_the_clock_was_set_back_comes_when_it_is_due_again() -> None:
+    async def main() -> None:
+        one = engine()
+        due, back = one.clock() + 10 * ev.NANOS, 50_000_000
+        asked: list[int] = []
+
+        def clock(real: Callable[[], int] = one.clock) -> int:
+            asked.extend([real()] if real() >= due else [])  # twice by the reminders
+            return real() - (back if len(asked) > 2 else 0)
+
+        one.clock = clock
+        await one.start()
+        instance_id = await one.operations.start_new(
+            "chain", input="1", start_at=ev.Instant.of(due)
+        )
+        await one.operations.raise_event(instance_id, "any", None)  # so that it is in memory
+        assert await one.finish(instance_id, within=11) == "0"
+        head = await one.operations.head(instance_id)
+        assert head is not None
+        assert head.started_at >= due
+        await one.host.stop()
+
+    run(main())
+
+
 def test_a_full_store_refuses_starts_and_goes_on_when_there_is_room() -> None:
     async def main() -> None:
         one = engine()

@@ -538,7 +538,11 @@ class Host:
             elif instance is None:
                 return
             elif timer.kind != TIMER:
-                instance.kick()
+                early = timer.due - self.clock()
+                if early > 0 and instance.state.started is None:  # the clock was set back
+                    self._loop.call_later(early / 1e9, self._fire, timer)
+                else:
+                    instance.kick()
             elif (item := fired(instance.state, timer, now=self.clock())) is not None:
                 instance.receive(item, volatile=True)
 
