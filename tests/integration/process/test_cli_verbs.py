@@ -370,6 +370,16 @@ def test_a_job_outlives_the_server(mortal: EngineProcess, tmp_path: Path) -> Non
     assert job["progress"]["done"] + job["progress"]["skipped"] == count
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs that are started can be interrupted, though the tests themselves may not be: a shell has
+    what it runs in the background ignore SIGINT, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_stops_looking_at_a_job_is_told_that_it_goes_on(tenure: Shell) -> None:
     job = {
         "id": "j-1",
