@@ -31,7 +31,7 @@ from tenure_sidecar.store.etcd.reading import Reader
 from tenure_sidecar.store.etcd.scans import Scanner
 from tenure_sidecar.store.etcd.sharing import EtcdCoordination
 from tenure_sidecar.store.etcd.values import LAYOUT, DocumentValue, Meta, pack
-from tenure_sidecar.store.etcd.writing import ROUND_BYTES, ROUND_OPS, Writer
+from tenure_sidecar.store.etcd.writing import Writer
 from tenure_sidecar.store.partition import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
 if TYPE_CHECKING:
@@ -74,8 +74,6 @@ class EtcdStore:
     """
 
     name = "etcd"
-    write_ops = ROUND_OPS  # of one call, so that it is one transaction
-    write_bytes = ROUND_BYTES
 
     def __init__(  # noqa: PLR0913 - one call site, by name
         self,
@@ -176,7 +174,7 @@ class EtcdStore:
     # --- writes -----------------------------------------------------------------------------------
 
     async def write(self, ops: Sequence[Op]) -> list[Result]:
-        """See ``Store.write``; one transaction if there are no more than ``write_ops``."""
+        """See ``Store.write``; one transaction if there are no more than ``writing.ROUND_OPS``."""
         return await self._writer.write(ops)
 
     # --- reads ------------------------------------------------------------------------------------
