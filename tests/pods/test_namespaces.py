@@ -14,7 +14,7 @@ from support.kube import intruder
 from support.kube.cluster import Cluster
 from support.kube.whole import APP, SYSTEM, Shop, deployment, namespace
 
-OTHER = "bank"
+OTHER = "market"
 ETCD = f"tenure-etcd.{SYSTEM}.svc:2379"
 PYTHON = "/usr/local/bin/python3"
 
@@ -47,12 +47,12 @@ def test_two_pods_share_the_activities_of_one_workflow(shop: Shop) -> None:
 def test_a_pod_of_another_namespace_is_kept_out(shop: Shop, cluster: Cluster) -> None:
     namespace(cluster, OTHER)
     shop.release("upgrade", f"store.namespaces={{{APP},{OTHER}}}")
-    bank = Shop(cluster, shop.helm, namespace=OTHER)
+    market = Shop(cluster, shop.helm, namespace=OTHER)
     try:
-        bank.kubectl.apply(deployment("shop", namespace=OTHER))
-        (theirs,) = bank.ready()
+        market.kubectl.apply(deployment("shop", namespace=OTHER))
+        (theirs,) = market.ready()
         (ours,) = shop.ready()
-        bank.until(lambda: metric(bank, theirs, "tenure_peers_listening") == 1)
+        market.until(lambda: metric(market, theirs, "tenure_peers_listening") == 1)
         (target,) = map(address, shop.pods())
 
         own = tried(shop, ours, target)
@@ -60,7 +60,7 @@ def test_a_pod_of_another_namespace_is_kept_out(shop: Shop, cluster: Cluster) ->
         assert int(own["etcd"]["read"].split()[0]) > 10
         assert own["engine"].startswith("NOT_FOUND"), "it is let in, and does not know the word"
 
-        other = tried(bank, theirs, target)
+        other = tried(market, theirs, target)
         for what in ("read", "write"):
             assert other["etcd"][what].startswith("EtcdAccessError"), other
         refused = f"is for *.{OTHER}.peers.tenure.dev, not for shop.{APP}.peers.tenure.dev"
@@ -75,10 +75,10 @@ def test_a_pod_of_another_namespace_is_kept_out(shop: Shop, cluster: Cluster) ->
             assert found["engine without a certificate"].startswith("UNAVAILABLE")
         shop.start("order", "untouched", 2)
         assert shop.ended("untouched") == 2
-        bank.start("order", "of-the-bank", 2)
-        assert bank.ended("of-the-bank") == 2
+        market.start("order", "of-the-market", 2)
+        assert market.ended("of-the-market") == 2
     finally:
-        bank.kubectl("delete", "deployment", "shop", "--ignore-not-found")
+        market.kubectl("delete", "deployment", "shop", "--ignore-not-found")
         shop.release("upgrade")
 
 
