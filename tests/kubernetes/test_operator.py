@@ -17,7 +17,7 @@ import pytest
 
 from support.kube.controlplane import ControlPlane
 from support.kube.objects import workflow
-from support.kube.operating import ACCOUNT, Rig, rules, until
+from support.kube.operating import ACCOUNT, Rig, at_work, rules, until
 
 APP = Path(__file__).parent / "apps" / "orders.py"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -26,13 +26,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 @pytest.fixture(scope="module")
 def rig(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Engine, app and one operator."""
-    rig = Rig(installed, tmp_path_factory.mktemp("operator"), APP)
-    try:
-        rig.start()
-        rig.operator().ready()
+    with at_work(installed, tmp_path_factory.mktemp("operator"), APP) as rig:
         yield rig
-    finally:
-        rig.close()
 
 
 def conditions(status: dict[str, Any]) -> dict[str, str]:

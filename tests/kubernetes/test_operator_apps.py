@@ -16,7 +16,7 @@ import pytest
 
 from support.kube.controlplane import ControlPlane
 from support.kube.objects import app
-from support.kube.operating import Rig, until
+from support.kube.operating import Rig, at_work, until
 
 APP = Path(__file__).parent / "apps" / "orders.py"
 WEEK = {"any": "7d"}
@@ -26,13 +26,8 @@ NOTHING: dict[str, Any] = {"retention": {}, "concurrency": {}}
 @pytest.fixture(scope="module")
 def running(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Engine, app and one operator."""
-    rig = Rig(installed, tmp_path_factory.mktemp("apps"), APP)
-    try:
-        rig.start()
-        rig.operator().ready()
+    with at_work(installed, tmp_path_factory.mktemp("apps"), APP) as rig:
         yield rig
-    finally:
-        rig.close()
 
 
 @pytest.fixture

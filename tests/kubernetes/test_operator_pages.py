@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from support.kube.controlplane import ControlPlane
-from support.kube.operating import Rig
+from support.kube.operating import Rig, at_work
 from support.pages import Command, Shell, commands, files, needs_a_cluster, needs_pods
 from tenure_common.names import API_GROUP
 
@@ -37,13 +37,8 @@ KINDS = "workflowapps,workflowschedules,workflowevents,workflows"
 @pytest.fixture(scope="module")
 def rig(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Engine, app and one operator."""
-    rig = Rig(installed, tmp_path_factory.mktemp("pages"), APP)
-    try:
-        rig.start()
-        rig.operator().ready()
+    with at_work(installed, tmp_path_factory.mktemp("pages"), APP) as rig:
         yield rig
-    finally:
-        rig.close()
 
 
 @pytest.fixture

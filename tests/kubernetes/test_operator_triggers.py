@@ -16,7 +16,7 @@ import pytest
 
 from support.kube.controlplane import ControlPlane
 from support.kube.objects import event, schedule, workflow
-from support.kube.operating import Rig, until
+from support.kube.operating import Rig, at_work, until
 
 APP = Path(__file__).parent / "apps" / "orders.py"
 ORDER = {"workflow": "order"}
@@ -25,13 +25,8 @@ ORDER = {"workflow": "order"}
 @pytest.fixture(scope="module")
 def rig(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Engine, app and one operator."""
-    rig = Rig(installed, tmp_path_factory.mktemp("triggers"), APP)
-    try:
-        rig.start()
-        rig.operator().ready()
+    with at_work(installed, tmp_path_factory.mktemp("triggers"), APP) as rig:
         yield rig
-    finally:
-        rig.close()
 
 
 def set_back(rig: Rig, name: str) -> None:

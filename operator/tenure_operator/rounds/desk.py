@@ -95,6 +95,13 @@ class Desk:
         if refusal.unanswered:
             self.unanswered.add(key)
 
+    def tried(self, key: Key, *, refused: bool) -> None:
+        """Count the rounds in a row that ended in a refusal."""
+        if refused:
+            self.attempts[key] = self.attempts.get(key, 0) + 1
+        else:
+            self.attempts.pop(key, None)
+
     def changed(self, resource: Resource) -> None:
         """Look at a resource that has changed, and at those that care about it."""
         self.queue.add(resource.key)

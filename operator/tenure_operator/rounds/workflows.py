@@ -54,10 +54,7 @@ async def workflow_round(desk: Desk, key: Key) -> None:
                 refused = refused or seen.refusal is not None
     else:
         desk.queue.add_after(key, 1.0)
-    if refused:
-        desk.attempts[key] = desk.attempts.get(key, 0) + 1
-    else:
-        desk.attempts.pop(key, None)
+    desk.tried(key, refused=refused)
 
 
 async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:

@@ -49,6 +49,19 @@ def tls_of(certificates: Certificates, name: str = "client") -> Tls:
     return Tls(str(certificates.ca), str(cert), str(key))
 
 
+class Rotated:
+    """A client's files in ``folder``, which are replaced while they are in use."""
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        self.cert, self.key = folder / "tls.crt", folder / "tls.key"
+        self.tls = Tls(str(certificates.ca), str(self.cert), str(self.key))
+
+    def put(self, pair: tuple[Path | str, Path | str]) -> None:
+        """Certificate and key are these from now on."""
+        for source, target in zip(pair, (self.cert, self.key), strict=True):
+            shutil.copy(source, target)
+
+
 async def test_mutual_tls(secure: Cluster, certificates: Certificates, prefix: bytes) -> None:
     client = EtcdClient(secure.urls, clock=monotonic, tls=tls_of(certificates))
     await client.put(prefix, b"1")
@@ -98,23 +111,19 @@ async def test_endpoints_are_urls_of_one_kind(urls: list[str]) -> None:
 async def test_rotated_files_are_used_for_new_connections(
     secure: Cluster, certificates: Certificates, tmp_path: Path, prefix: bytes
 ) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    good = tls_of(certificates)
+    files = Rotated(tmp_path, certificates)
     # At first a certificate that etcd does not take.
-    other = Certificates(tmp_path / "other")
-    for source, target in zip(other.issue("client"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files.put(Certificates(tmp_path / "other").issue("client"))
     client = EtcdClient(
         secure.urls,
         clock=monotonic,
-        tls=Tls(good.ca, str(cert), str(key)),
+        tls=files.tls,
         connect_timeout=0.5,
         timeout=5.0,
     )
     with pytest.raises(EtcdUnavailableError):
         await client.get(prefix)
-    shutil.copy(good.cert, cert)
-    shutil.copy(good.key, key)
+    files.put(certificates.issue("client"))
     while True:
         try:
             assert await client.get(prefix) is None
@@ -127,19 +136,15 @@ async def test_rotated_files_are_used_for_new_connections(
 async def test_rotation_does_not_disturb_what_runs(
     secure: Cluster, certificates: Certificates, tmp_path: Path, prefix: bytes
 ) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    for source, target in zip(certificates.issue("one"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files = Rotated(tmp_path, certificates)
+    files.put(certificates.issue("one"))
     clock = Clock()
-    client = EtcdClient(
-        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
-    )
+    client = EtcdClient(secure.urls, clock=clock, tls=files.tls)
     watch = client.watch(prefix, prefix_end(prefix))
     await watch.started()
     before = client._pool.endpoints[0]
     await client.put(prefix + b"0", b"")
-    for source, target in zip(certificates.issue("two"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files.put(certificates.issue("two"))
     clock.jumped = 60.0
     slow = asyncio.create_task(client.put(prefix + b"1", b"x" * 1_000_000))
     await client.put(prefix + b"2", b"")
@@ -157,16 +162,12 @@ async def test_rotation_does_not_disturb_what_runs(
 async def test_half_written_files_do_not_stop_what_runs(
     secure: Cluster, certificates: Certificates, tmp_path: Path, prefix: bytes
 ) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    pair = certificates.issue("one")
-    for source, target in zip(pair, (cert, key), strict=True):
-        shutil.copy(source, target)
+    files = Rotated(tmp_path, certificates)
+    files.put(certificates.issue("one"))
     clock = Clock()
-    client = EtcdClient(
-        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
-    )
+    client = EtcdClient(secure.urls, clock=clock, tls=files.tls)
     await client.put(prefix, b"1")
-    cert.unlink()
+    files.cert.unlink()
     clock.jumped = 60.0
     await client.put(prefix, b"2")
     await client.close()
@@ -176,20 +177,17 @@ async def test_half_written_files_do_not_stop_what_runs(
 async def test_files_that_etcd_does_not_take_do_not_stop_what_runs(
     fault: str, secure: Cluster, certificates: Certificates, tmp_path: Path, prefix: bytes
 ) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    for source, target in zip(certificates.issue("one"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files = Rotated(tmp_path, certificates)
+    files.put(certificates.issue("one"))
     clock = Clock()
-    client = EtcdClient(
-        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
-    )
+    client = EtcdClient(secure.urls, clock=clock, tls=files.tls)
     await client.put(prefix, b"1")
     before = client._pool.endpoints[0]
     other = certificates if fault == "half" else Certificates(tmp_path / "other")
     new = other.issue("two")
-    shutil.copy(new[0], cert)
+    shutil.copy(new[0], files.cert)
     if fault != "half":
-        shutil.copy(new[1], key)
+        shutil.copy(new[1], files.key)
     clock.jumped = 60.0
     await client.put(prefix, b"2")
     (coming,) = client._pool._coming
@@ -199,8 +197,7 @@ async def test_files_that_etcd_does_not_take_do_not_stop_what_runs(
         state = coming.channel.get_state()
     await client.put(prefix, b"3")
     assert client._pool.endpoints[0] is before
-    for source, target in zip(certificates.issue("three"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files.put(certificates.issue("three"))
     clock.jumped = 120.0
     while client._pool.endpoints[0] is before:
         await client.put(prefix, b"4")
@@ -210,19 +207,15 @@ async def test_files_that_etcd_does_not_take_do_not_stop_what_runs(
 async def test_a_lease_is_renewed_with_the_newer_certificate(
     secure: Cluster, certificates: Certificates, tmp_path: Path
 ) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    for source, target in zip(certificates.issue("one"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files = Rotated(tmp_path, certificates)
+    files.put(certificates.issue("one"))
     clock = Clock()
-    client = EtcdClient(
-        secure.urls, clock=clock, tls=Tls(str(certificates.ca), str(cert), str(key))
-    )
+    client = EtcdClient(secure.urls, clock=clock, tls=files.tls)
     term = await client.lease_grant(600)
     await client.keep_alive(term.id, within=5)
     stream = client._keep_alives._stream
     assert stream is not None
-    for source, target in zip(certificates.issue("two"), (cert, key), strict=True):
-        shutil.copy(source, target)
+    files.put(certificates.issue("two"))
     clock.jumped = 60.0
     while client._keep_alives._stream is stream:
         await client.keep_alive(term.id, within=5)

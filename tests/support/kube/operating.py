@@ -10,7 +10,8 @@ import json
 import secrets
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,18 @@ def until(what: str, found: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
         time.sleep(0.05)
     return result
+
+
+@contextmanager
+def at_work(control_plane: ControlPlane, folder: Path, app: Path) -> Generator[Rig]:
+    """Engine, app and one operator."""
+    rig = Rig(control_plane, folder, app)
+    try:
+        rig.start()
+        rig.operator().ready()
+        yield rig
+    finally:
+        rig.close()
 
 
 def rules(home: str) -> list[dict[str, Any]]:
