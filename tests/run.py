@@ -181,7 +181,10 @@ LAYERS = (
     Layer(
         "crash",
         "faults under load with a stock SDK app: nothing lost, stuck or counted twice",
-        (Suite("crash tests", ("tests/cluster",)),),
+        (
+            Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
+            Suite("crash tests", ("tests/cluster",)),
+        ),
         limit=1500,
     ),
 )

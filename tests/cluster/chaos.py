@@ -20,7 +20,7 @@ from pathlib import Path
 
 from planted import BUGS
 
-from support.etcd import Cluster
+from support.etcd import BUILT, Cluster
 from support.fleet import Fleet, Sidecar
 from support.proxy import FaultProxy
 
@@ -117,7 +117,7 @@ KINDS: Sequence[Callable[[Fleet, Sidecar, random.Random], None]] = (
 
 async def one_round(folder: Path, chance: random.Random, program: Sequence[str]) -> list[str]:
     """A new etcd, a new fleet, some faults; everything that is wrong."""
-    with Cluster(folder / "etcd") as cluster:
+    with Cluster(folder / "etcd", version=BUILT) as cluster:
         fleet = Fleet(folder, cluster, program=program)
         try:
             fleet.start()

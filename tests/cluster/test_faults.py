@@ -25,9 +25,11 @@ LONG = 3600  # seconds of a lease that no test waits for
 
 
 @pytest.fixture
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(
+    request: pytest.FixtureRequest, tmp_path: Path, durable_etcd: str
+) -> AsyncIterator[Fleet]:
     """Three sidecars under load; the parameter is their lease."""
-    with Cluster(tmp_path / "etcd") as cluster:
+    with Cluster(tmp_path / "etcd", version=durable_etcd) as cluster:
         made = Fleet(tmp_path, cluster, lease=getattr(request, "param", LEASE))
         with made.under_load(WIDTH):
             yield made

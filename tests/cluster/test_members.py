@@ -28,10 +28,12 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(
+    request: pytest.FixtureRequest, tmp_path: Path, durable_etcd: str
+) -> AsyncIterator[Fleet]:
     """Three sidecars under load; the parameters are etcd's size, the lease, and more arguments."""
     size, lease, *extra = request.param
-    with Cluster(tmp_path / "etcd", size=size, extra=extra) as cluster:
+    with Cluster(tmp_path / "etcd", size=size, version=durable_etcd, extra=extra) as cluster:
         made = Fleet(tmp_path, cluster, lease=lease)
         with made.under_load(WIDTH):
             yield made

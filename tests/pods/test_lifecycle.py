@@ -42,7 +42,8 @@ def upkeep(shop: Shop, name: str) -> str:
     system = shop.kubectl.using("-n", SYSTEM)
     system("create", "job", name, "--from=cronjob/tenure-upkeep")
     system("wait", "--for=condition=Complete", f"job/{name}", "--timeout=90s")
-    return system("logs", f"job/{name}")
+    # A try that failed has said what it did, and the next one does the rest.
+    return system("logs", f"--selector=batch.kubernetes.io/job-name={name}", "--tail=-1")
 
 
 def test_an_upgrade_and_a_rollback_keep_certificates_and_work(shop: Shop) -> None:

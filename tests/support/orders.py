@@ -24,7 +24,7 @@ STEPS = 10  # activities of one order
 AT_ONCE = 5  # most activities of one order that are under way together
 PROGRESS_WITHIN = 60.0  # seconds without a new effect: stuck
 
-Report = Mapping[str, Sequence[str]]  # order -> status, output
+Report = Mapping[str, Sequence[str]]  # order -> status, output or why it failed
 
 
 class Effect(NamedTuple):
@@ -208,7 +208,7 @@ def judge(
     for order, (status, output) in report.items():
         expected = keys_of(order)
         if status != "COMPLETED":
-            wrong.append(f"{order} is {status}")
+            wrong.append(f"{order} is {status}" + (f" ({output})" if output else ""))
         elif json.loads(output) != expected:
             wrong.append(f"{order} returned {output}")
         wrong += [f"{key} was never executed" for key in expected if not times[key]]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _CONNECT = 1.0  # seconds
 _WANT_FOR = 1.0  # seconds that one counts as wanting after the last activity that had to wait
 _LINKS_FOR = 30.0  # the same, before connections made for that are closed
+# A connection that ended; as an internal error when that was in the middle of a write.
+_ENDED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL})
 _LOOK = 0.5  # seconds between looks while nothing happens
 _FILES_EVERY = 20  # looks, between those at the certificates
 _OPTIONS = (
@@ -216,7 +218,7 @@ class Mesh:
         code = await call.code()  # a write's error only says that the call is over
         if code is grpc.StatusCode.NOT_FOUND:  # another process is there by now
             return True
-        if code is grpc.StatusCode.UNAVAILABLE and await nobody_at(address, _CONNECT):
+        if code in _ENDED and await nobody_at(address, _CONNECT):
             return True
         return self._complain(name, address, await call.details() or str(code))
 

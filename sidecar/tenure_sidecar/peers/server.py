@@ -100,9 +100,13 @@ class PeerServer:
     async def _lend(self, requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401
         """One stream, from grpc.aio."""
         try:
-            left = self._identified(context)
             incoming = aiter(requests)
-            hello = await self._introduced(incoming)
+            # Read before anything is refused: a caller whose first write meets the end of the call is
+            # told by grpc.aio of an internal error, and not why.
+            async with asyncio.timeout(_HELLO):
+                first = await anext(incoming, b"")
+            left = self._identified(context)
+            hello = self._introduced(first)
             if not compare_digest(hello.to, self.hello.word):
                 await context.abort(grpc.StatusCode.NOT_FOUND, "this is another process")
             if len(self._borrowers) >= CALLERS:
@@ -142,10 +146,8 @@ class PeerServer:
             raise NotPermittedError(message)
         return self._tls.left(shown["x509_pem_cert"][0])
 
-    async def _introduced(self, incoming: AsyncIterator[bytes]) -> frames.Hello:
-        """Who calls.  Raises: BadRequestError, NotPermittedError, TimeoutError."""
-        async with asyncio.timeout(_HELLO):
-            received = await anext(incoming, b"")
+    def _introduced(self, received: bytes) -> frames.Hello:
+        """Who calls.  Raises: BadRequestError, NotPermittedError."""
         first = frames.from_owner(received)[:1] if received else ()
         if not first or not isinstance(first[0], frames.Hello):
             message = "a connection of another member must begin with who it is"

@@ -8,11 +8,11 @@ the leader last, only when every member is well, and only when it is worth it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from tenure_common.errors import EtcdUnavailableError, StoreError
+from tenure_common.errors import EtcdOutcomeUnknownError, EtcdUnavailableError, StoreError
 from tenure_sidecar.etcd import EtcdClient, Status
 from tenure_sidecar.upkeep.config import GATEWAY_USER, user_of
 
@@ -24,18 +24,27 @@ _DEFRAGMENT_WITHIN = 600.0  # seconds for one member
 _ROOM = 0.8  # of the quota: with so little in the file, the NOSPACE alarm has no cause any more
 
 
-async def answers(client: EtcdClient, *, within: float, clock: Callable[[], float]) -> None:
-    """Wait until some member answers, ``within`` so many seconds.  Raises: EtcdUnavailableError."""
+async def insist(
+    attempt: Callable[[], Awaitable[list[str]]], *, within: float, clock: Callable[[], float]
+) -> list[str]:
+    """What came of an attempt, which is made again while etcd is away: it may just be started again.
+
+    Args:
+        attempt: what may be repeated.
+        within: seconds after which etcd's absence is an error.
+        clock: monotonic, in seconds.
+
+    Raises: StoreError.
+    """
     deadline = clock() + within
     while True:
         try:
-            await client.status()
-        except EtcdUnavailableError:
+            return await attempt()
+        except (EtcdUnavailableError, EtcdOutcomeUnknownError) as error:
             if clock() >= deadline:
                 raise
+            _log.info("etcd is away, trying again", error=str(error))
             await asyncio.sleep(_LOOK_EVERY)
-        else:
-            return
 
 
 async def users(client: EtcdClient, namespaces: Sequence[str] = ()) -> list[str]:

@@ -21,18 +21,34 @@ _NANOS = 1_000_000_000
 def main(config: UpkeepConfig) -> int:
     """Do what there is to do; returns the exit code, 1 when a namespace of apps was left out.
 
+    What was done before an error is told all the same.
+
     Raises: TenureError.
     """
-    done, failed = asyncio.run(run(config))
-    for line in done or ([] if failed else ["nothing was to be done"]):
-        print(line, flush=True)  # noqa: T201 - the command's output
-    for line in failed:
-        print(f"tenure: {line}", file=sys.stderr, flush=True)  # noqa: T201 - as above
+    done: list[str] = []
+    failed: list[str] = []
+    try:
+        asyncio.run(run(config, done, failed))
+        if not done and not failed:
+            done.append("nothing was to be done")
+    finally:
+        for line in done:
+            print(line, flush=True)  # noqa: T201 - the command's output
+        for line in failed:
+            print(f"tenure: {line}", file=sys.stderr, flush=True)  # noqa: T201 - as above
     return 1 if failed else 0
 
 
-async def run(config: UpkeepConfig) -> tuple[list[str], list[str]]:
-    """What was done, and what failed in namespaces of apps.  Raises: TenureError."""
+async def run(config: UpkeepConfig, done: list[str], failed: list[str]) -> None:
+    """Do what there is to do.
+
+    Args:
+        config: of the installation.
+        done: gets what was done.
+        failed: gets what failed in namespaces of apps.
+
+    Raises: TenureError.
+    """
     async with KubeApi(
         server=api_server(config.api_server, os.environ),
         token_file=config.api_token_file,
@@ -41,30 +57,39 @@ async def run(config: UpkeepConfig) -> tuple[list[str], list[str]]:
         manager="tenure-upkeep",
     ) as api:
         keys = Keys(api, config)
-        await keys.look(wall_ns() / _NANOS)
+        try:
+            await keys.look(wall_ns() / _NANOS)
+        finally:
+            done += keys.done
+            failed += keys.failed
         if not config.etcd_members:
-            return keys.done, keys.failed
+            return
         secret = await api.secret(config.namespace, f"{config.etcd}-root")
     with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
         files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
         for file in files:
             file.touch(mode=0o600)
             file.write_bytes(text_of(secret, file.name))
-        done = await _etcd(config, Tls(*map(str, files)))
-        return keys.done + done, keys.failed
+        await _etcd(config, Tls(*map(str, files)), done)
 
 
-async def _etcd(config: UpkeepConfig, tls: Tls) -> list[str]:
+async def _etcd(config: UpkeepConfig, tls: Tls, done: list[str]) -> None:
     endpoints = [f"https://{member}:2379" for member in config.members]
     client = EtcdClient(endpoints, clock=monotonic, tls=tls)
-    try:
-        await database.answers(client, within=config.etcd_wait, clock=monotonic)
-        done = await database.users(client, config.app_namespaces)
-        return done + await database.space(
+
+    async def users() -> list[str]:
+        return await database.users(client, config.app_namespaces)
+
+    async def space() -> list[str]:
+        return await database.space(
             client,
             members=config.etcd_members,
             quota=config.etcd_quota,
             least=config.defragment_from,
         )
+
+    try:
+        for attempt in (users, space):
+            done += await database.insist(attempt, within=config.etcd_wait, clock=monotonic)
     finally:
         await client.close()

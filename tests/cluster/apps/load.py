@@ -4,7 +4,7 @@ Run in the SDK's environment: ``load.py ADDRESSES WIDTH [COUNT]``.  ADDRESSES ar
 with commas; each call goes to any of them, and to another one when that is away.  Without COUNT a line
 on standard input ends it.  Every start that was acknowledged is remembered; a start whose outcome is
 unknown is repeated under the same id, as a careful client does.  At the end it waits for every order
-and prints one JSON object: id -> [status, output].
+and prints one JSON object: id -> [status, output, or why it failed].
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Load:
         )
         if state is None:
             return ["MISSING", None]
-        return [state.runtime_status.name, state.serialized_output]
+        failure = state.failure_details
+        said = failure and f"{failure.error_type}: {failure.message}"
+        return [state.runtime_status.name, said or state.serialized_output]
 
     def _start(self, hub: Hub, instance_id: str) -> None:
         try:

@@ -174,4 +174,23 @@ async def test_free_space_is_given_back(store: Store, root: EtcdClient) -> None:
 async def test_an_etcd_that_is_away(store: Store, root: EtcdClient) -> None:
     store.cluster.members[0].kill()
     with pytest.raises(EtcdUnavailableError):
-        await database.answers(root, within=0, clock=monotonic)
+        await database.insist(lambda: database.users(root), within=0, clock=monotonic)
+
+
+async def test_what_an_etcd_that_is_started_again_interrupts_is_done_again(
+    store: Store, root: EtcdClient
+) -> None:
+    (member,) = store.cluster.members
+    attempts = 0
+
+    async def attempt() -> list[str]:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            member.kill()
+        elif attempts == 2:
+            member.start()
+        return await database.users(root)
+
+    assert len(await database.insist(attempt, within=60, clock=monotonic)) == 2
+    assert attempts > 1

@@ -165,6 +165,27 @@ async def test_a_certificate_without_a_dns_name_is_refused(
     assert await said(server, theirs.credentials()) is grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_a_caller_who_is_late_with_its_name_is_told_why_it_is_refused(
+    server: Mesh, files: Files, tmp_path: Path
+) -> None:
+    theirs = Files(tmp_path / "theirs", files.authority)
+    theirs.issue("127.0.0.1")
+    named = [("grpc.ssl_target_name_override", APP)]
+    channel: Any = grpc.aio.secure_channel(
+        server.neighbours.address, theirs.credentials(), options=named
+    )
+    hello = frames.join([frames.encode(frames.Hello("caller", "ns", "sim", "w", to=WORD))])
+    async with channel:
+        late, prompt = (channel.stream_stream(frames.PATH)() for _ in range(2))
+        await late.wait_for_connection()
+        await prompt.write(hello)
+        assert await prompt.code() is grpc.StatusCode.PERMISSION_DENIED
+        # The server has had the late call before it, on the same connection.
+        await late.write(hello)
+        assert await late.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert "not for" in await late.details()
+
+
 async def test_a_certificate_of_another_authority_is_refused(
     server: Mesh, files: Files, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from durabletask import task, worker
+from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 
 Work = Generator[task.Task[Any], Any, Any]
 
@@ -54,9 +55,17 @@ def echo(_ctx: task.OrchestrationContext, given: Any) -> Any:
     return given
 
 
+# An engine that was away is found again at once; by itself the SDK takes up to half a minute.
+_PROMPT = GrpcWorkerResiliencyOptions(
+    channel_recreate_failure_threshold=1,
+    reconnect_backoff_base_seconds=0.1,
+    reconnect_backoff_cap_seconds=1.0,
+)
+
+
 def main() -> None:
     """Work until killed."""
-    with worker.TaskHubGrpcWorker(host_address=sys.argv[1]) as hub:
+    with worker.TaskHubGrpcWorker(host_address=sys.argv[1], resiliency_options=_PROMPT) as hub:
         hub.add_orchestrator(order)
         hub.add_orchestrator(approval)
         hub.add_orchestrator(later)
