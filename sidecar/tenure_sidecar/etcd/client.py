@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -38,6 +37,7 @@ from tenure_sidecar.etcd.records import (
     txn_result,
 )
 from tenure_sidecar.etcd.users import Users
+from tenure_sidecar.etcd.versions import is_sound, may_forget
 from tenure_sidecar.etcd.watch import Watch, Watches
 
 _RANGE = Method("/etcdserverpb.KV/Range", pb.RangeRequest, pb.RangeResponse)
@@ -70,7 +70,6 @@ _DEFRAGMENT = Method(
 _log = structlog.get_logger(__name__)
 
 _PAGE = 1000  # keys in one answer of ``scan``
-_SOUND = (3, 5, 5)  # see ``_learn``
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -84,11 +83,6 @@ class Status(msgspec.Struct, frozen=True):
     size: int
     in_use: int
     problems: tuple[str, ...]
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """``3.5.21`` as numbers; what follows them (``-rc.0``) is left out."""
-    return tuple([int(part) for part in re.findall(r"\d+", text)[:3]])
 
 
 class EtcdClient:
@@ -196,16 +190,22 @@ class EtcdClient:
         return (first, *others), first.revision
 
     async def _learn(self) -> None:
-        """Whether every member can be trusted with transactions that only read.
+        """Whether every member can be trusted with transactions that only read (``versions``).
 
-        Before 3.5.5 one whose caller goes away in the middle brings the whole server down
-        (https://github.com/etcd-io/etcd/issues/14110).  A member that does not answer counts as such.
+        A member that does not answer counts as one that cannot.
         """
         with contextlib.suppress(StoreError):
             members = await self.status()
-            old = [one for one in members if version_of(one.version) < _SOUND]
-            for one in old:
-                _log.warning("etcd has known defects, use 3.5.5 or newer", version=one.version)
+            old = [one.version for one in members if not is_sound(one.version)]
+            for version in sorted(set(old)):
+                if may_forget(version):
+                    _log.error(
+                        "this etcd may lose what it acknowledged when a member is killed, "
+                        "use 3.5.5 or newer",
+                        version=version,
+                    )
+                else:
+                    _log.warning("etcd has known defects, use 3.5.5 or newer", version=version)
             self._reads_in_txn = not old and len(members) == len(self._pool.endpoints)
 
     async def txn(
