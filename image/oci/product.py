@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from oci import sbom
@@ -70,23 +70,25 @@ def build(name: str, out: Path) -> str:
 
 def base() -> Blob:
     """The interpreter's layer, which other images may stand on."""
-
-    def made() -> Iterator[Entry]:
-        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
-            yield from system()
-            yield from _compiled(Path(scratch))
-
-    return cached("python", _base_key(), made)
+    key = f"{_rules()}-{_hash(sys.version.encode())}"
+    return cached("python", key, lambda scratch: [*system(), *_compiled(scratch)])
 
 
-def cached(kind: str, key: str, entries: Callable[[], Iterable[Entry]]) -> Blob:
-    """A layer from the user's cache; made first when it is not there."""
+def cached(kind: str, key: str, entries: Callable[[Path], Iterable[Entry]]) -> Blob:
+    """A layer from the user's cache; made first when it is not there.
+
+    Args:
+        kind: first part of its file's name.
+        key: changes with what goes in.
+        entries: of the layer; the folder that it is given lasts until the layer is written.
+    """
     file = cache() / f"{kind}-{key}.tar"
     if not file.exists():
         say(f"making the layer '{kind}' (once; {file})")
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
-        layer(entries(), part)
+        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+            layer(entries(Path(scratch)), part)
         part.rename(file)
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
@@ -112,19 +114,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - a script's output
 
 
-def _base_key() -> str:
-    return f"{_rules()}-{_hash(sys.version.encode())}"
-
-
 def _rules() -> str:
     """What says which files go in."""
-    return _hash((ROOT / "image" / "oci" / "rootfs.py").read_bytes())
+    here = Path(__file__).parent
+    return _hash(*((here / name).read_bytes() for name in ("rootfs.py", "product.py")))
 
 
 def site(kind: str, lock: Path) -> Blob:
     """The layer of the packages that ``lock`` names."""
     folder = installed(lock)
-    return cached(kind, f"{folder.name}-{_rules()}", lambda: packages(folder))
+    return cached(kind, f"{folder.name}-{_rules()}", lambda _: packages(folder))
 
 
 def installed(lock: Path) -> Path:
