@@ -7,10 +7,15 @@ to install; it is never skipped.  To leave layers out, name the others:
 
 A step is a check (one thing that passes or fails) or a pytest run (as many as it has tests).  With
 CI=true a skipped test is a failure too.  The last line is the sum: ``N passed, N failed``.
+
+Layers that mostly wait (for leases, probes, pods) run beside the others, one after the other: a second
+lane.  Its output is kept back and shown between two layers of the first lane, so that the output of a
+layer is in one piece; once the first lane is done, it is shown as it comes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,11 +23,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -190,26 +198,62 @@ LAYERS = (
 )
 
 
-def say(text: str = "") -> None:
-    """Print at once, also into a pipe."""
-    print(text, flush=True)
+# Layers of the second lane.  They use a third of two processors by themselves; with what runs beside
+# them the machine is busy, and not so busy that tests run into their bounds.
+BESIDE = ("kubernetes", "pods")
+POLL = 0.2  # seconds between two looks at the second lane
 
 
-def run(command: Sequence[str], limit: int) -> int:
-    """Run a program of the environment; 124 when it had to be ended at its limit."""
-    program = BIN / command[0]
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
-    process = subprocess.Popen(
-        [str(program), *command[1:]], cwd=ROOT, env=env, start_new_session=True
-    )
-    try:
-        return process.wait(timeout=limit)
-    except subprocess.TimeoutExpired:
-        return ENDED_AT_LIMIT
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+def say(text: str = "", out: TextIO | None = None) -> None:
+    """Print at once, also into a pipe; ``out`` = where a lane's output is kept."""
+    print(text, file=out, flush=True)
+
+
+class Programs:
+    """The programs that run now, in any lane."""
+
+    def __init__(self) -> None:
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def run(self, command: Sequence[str], limit: int, out: TextIO | None = None) -> int:
+        """Run a program of the environment; 124 when it had to be ended at its limit."""
+        program = BIN / command[0]
+        env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+        with self._lock:
+            if self._over:
+                return ENDED_AT_LIMIT
+            process = subprocess.Popen(
+                [str(program), *command[1:]],
+                cwd=ROOT,
+                env=env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+            self._running.add(process.pid)
+        try:
+            return process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            return ENDED_AT_LIMIT
+        finally:
+            with self._lock:
+                self._running.discard(process.pid)
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def end(self) -> None:
+        """End all of them with their children, and start no more."""
+        with self._lock:
+            self._over = True
+            for group in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+
+
+PROGRAMS = Programs()
 
 
 def count(report: Path) -> tuple[int, int, int]:
@@ -224,10 +268,10 @@ def count(report: Path) -> tuple[int, int, int]:
     return max(0, total - failed - skipped), failed, skipped
 
 
-def run_check(check: Check, layer: Layer, result: Result) -> None:
+def run_check(check: Check, layer: Layer, result: Result, out: TextIO | None) -> None:
     """Run one check and add it to ``result``."""
-    say(f"--> {check.name}")
-    code = run(check.command, layer.limit)
+    say(f"--> {check.name}", out)
+    code = PROGRAMS.run(check.command, layer.limit, out)
     if code == 0:
         result.passed += 1
     else:
@@ -235,12 +279,15 @@ def run_check(check: Check, layer: Layer, result: Result) -> None:
         result.problems.append(_why(check.name, code, layer.limit))
 
 
-def run_tests(tests: Suite, layer: Layer, result: Result, *, strict: bool) -> None:
+def run_tests(
+    tests: Suite, layer: Layer, result: Result, out: TextIO | None, *, strict: bool
+) -> None:
     """Run pytest and add its counts to ``result``."""
-    say(f"--> {tests.name}")
+    say(f"--> {tests.name}", out)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        code = run(("pytest", "-q", f"--junitxml={report}", *tests.arguments), layer.limit)
+        command = ("pytest", "-q", f"--junitxml={report}", *tests.arguments)
+        code = PROGRAMS.run(command, layer.limit, out)
         passed, failed, skipped = count(report)
     if strict and skipped:
         result.problems.append(f"{tests.name}: {skipped} skipped, and CI=true allows none")
@@ -258,26 +305,75 @@ def _why(name: str, code: int, limit: int) -> str:
     return f"{name}: not done after {limit} s" if code == ENDED_AT_LIMIT else f"{name}: failed"
 
 
-def run_layer(layer: Layer, *, strict: bool) -> Result:
-    """Run one layer; missing programs fail it before it starts."""
+def run_layer(layer: Layer, *, strict: bool, out: TextIO | None = None) -> Result:
+    """Run one layer, with its output in ``out``; missing programs fail it before it starts."""
     result = Result(layer.name)
     needs = ", ".join(need.program for need in layer.needs) or "nothing but Python"
-    say(f"\n==> {layer.name}: {layer.shows} (needs {needs})")
+    say(f"\n==> {layer.name}: {layer.shows} (needs {needs})", out)
     began = time.monotonic()
     missing = [text for need in layer.needs if (text := need.missing())]
     if missing:
         result.failed += 1
         result.problems += missing
         for text in missing:
-            say(f"    {text}")
+            say(f"    {text}", out)
     else:
         for step in layer.steps:
             if isinstance(step, Check):
-                run_check(step, layer, result)
+                run_check(step, layer, result, out)
             else:
-                run_tests(step, layer, result, strict=strict)
+                run_tests(step, layer, result, out, strict=strict)
     result.seconds = time.monotonic() - began
     return result
+
+
+class Kept:
+    """A layer that runs in ``lane``, whose output is in a file."""
+
+    def __init__(self, lane: ThreadPoolExecutor, layer: Layer, file: Path, *, strict: bool) -> None:
+        self.name = layer.name
+        self._file = file
+        self._file.touch()
+        self.came_to: Future[Result] = lane.submit(self._run, layer, strict=strict)
+
+    def _run(self, layer: Layer, *, strict: bool) -> Result:
+        with self._file.open("a", encoding="utf-8") as out:
+            return run_layer(layer, strict=strict, out=out)
+
+    def show(self) -> Result:
+        """Its output, to the end; what it came to."""
+        with self._file.open(encoding="utf-8", errors="replace") as kept:
+            while True:
+                over = self.came_to.done()
+                sys.stdout.write(kept.read())
+                sys.stdout.flush()
+                if over:
+                    return self.came_to.result()
+                wait((self.came_to,), timeout=POLL)
+
+
+def run_lanes(layers: Sequence[Layer], *, strict: bool) -> list[Result]:
+    """Run the layers, those that are in ``BESIDE`` in a lane of their own; what they came to."""
+    beside = [layer for layer in layers if layer.name in BESIDE]
+    if len(beside) == len(layers):
+        beside = []
+    results: dict[str, Result] = {}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as lane:
+        kept = [Kept(lane, one, Path(folder) / one.name, strict=strict) for one in beside]
+        try:
+            for layer in layers:
+                if layer not in beside:
+                    results[layer.name] = run_layer(layer, strict=strict)
+                    while kept and kept[0].came_to.done():
+                        one = kept.pop(0)
+                        results[one.name] = one.show()
+            for one in kept:
+                results[one.name] = one.show()
+        except BaseException:
+            lane.shutdown(wait=False, cancel_futures=True)
+            PROGRAMS.end()
+            raise
+    return [results[layer.name] for layer in layers]
 
 
 def table(results: Sequence[Result]) -> str:
@@ -303,7 +399,7 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
     strict = env.get("CI", "").lower() in {"1", "true"}
     chosen = [layer for layer in LAYERS if not argv or layer.name in argv]
     say(f"Running {len(chosen)} of {len(LAYERS)} layers: {', '.join(one.name for one in chosen)}")
-    results = [run_layer(layer, strict=strict) for layer in chosen]
+    results = run_lanes(chosen, strict=strict)
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
     say(f"\n{table(results)}\n")

@@ -1,4 +1,4 @@
-"""The runner of the layers: counts, missing programs, limits, the last line.
+"""The runner of the layers: counts, missing programs, limits, lanes, the last line.
 
 Out of scope: the real layers (running them is their test).  Layers here are made of small Python
 programs; the only limit that a test waits for is that of a program that never ends.
@@ -6,6 +6,9 @@ programs; the only limit that a test waits for is that of a program that never e
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -196,6 +199,88 @@ def test_last_line(
     monkeypatch.setattr(runner, "LAYERS", layers("a", "b", steps=steps))
     assert runner.main(argv, {}) == code
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run ``main`` with a layer for each step: ``a``, ``b``, ...; the last one is in the second lane."""
+
+    def run_all(*steps: Check) -> int:
+        made = tuple(
+            Layer(name, "samples", (step,)) for name, step in zip("abc", steps, strict=False)
+        )
+        monkeypatch.setattr(runner, "LAYERS", made)
+        monkeypatch.setattr(runner, "BESIDE", (made[-1].name,))
+        return runner.main([], {})
+
+    return run_all
+
+
+def pipes(folder: Path, *names: str) -> list[Path]:
+    """Named pipes: to open one end takes until somebody opens the other."""
+    made = [folder / name for name in names]
+    for one in made:
+        os.mkfifo(one)
+    return made
+
+
+def test_lanes_run_side_by_side_and_each_output_is_in_one_piece(
+    lanes: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun, over = pipes(tmp_path, "begun", "over")
+    first = f"print('a-1', flush=True); open({str(begun)!r}, 'w'); open({str(over)!r}).read()"
+    second = f"print('c-1', flush=True); open({str(begun)!r}).read(); open({str(over)!r}, 'w')"
+    checks = [
+        Check("first", script(f"{first}; print('a-2')")),
+        Check("next", script("print('b-1')")),
+        Check("second", script(f"{second}; print('c-2')")),
+    ]
+    assert lanes(*checks) == 0
+    said = capfd.readouterr().out.splitlines()
+    shown = [one for one in said if one[:2] in {"a-", "b-", "c-"}]
+    assert sorted(shown) == ["a-1", "a-2", "b-1", "c-1", "c-2"]
+    for before, after in (("a-1", "a-2"), ("c-1", "c-2")):
+        assert shown.index(after) == shown.index(before) + 1
+    rows = [one.split()[0] for one in said if " ok " in one]
+    assert rows == ["a", "b", "c"], "the table is in the order of the layers"
+    assert said[-1] == "3 passed, 0 failed"
+
+
+def test_what_fails_in_the_second_lane_fails_the_run(
+    lanes: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert lanes(PASSES, FAILS) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
+
+
+ENDLESS = """
+import sys
+sys.path.insert(0, {tests!r})
+import run as runner
+from run import Check, Layer
+wait = ("python", "-c", {program!r})
+runner.LAYERS = tuple(Layer(name, "", (Check(name, wait),)) for name in "ab")
+runner.BESIDE = ("b",)
+runner.main([], {{}})
+"""
+
+
+def test_an_interrupt_ends_the_programs_of_all_lanes(tmp_path: Path) -> None:
+    (alive,) = pipes(tmp_path, "alive")
+    program = f"import signal; held = open({str(alive)!r}, 'w'); held.write('x'); held.flush()"
+    code = ENDLESS.format(tests=str(runner.ROOT / "tests"), program=f"{program}; signal.pause()")
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        with alive.open() as both:
+            assert both.read(2) == "xx", "both lanes run"
+            running.send_signal(signal.SIGINT)
+            assert both.read() == "", "its end comes when nobody holds the pipe any more"
+        assert running.wait(timeout=60) != 0
+    finally:
+        running.kill()
+        running.wait()
 
 
 def test_ci_is_strict(tests_in: Callable[[str], Suite], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,7 @@ livenessProbe:
   failureThreshold: 5
 readinessProbe:
   httpGet: {path: /readyz, port: health}
-  periodSeconds: 5
+  periodSeconds: 2 # until a new pod counts: an installation waits for it
   timeoutSeconds: 3
-  failureThreshold: 2
+  failureThreshold: 5
 {{- end -}}

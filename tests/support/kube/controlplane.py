@@ -53,7 +53,9 @@ class ControlPlane:
         etcd_port, peer_port, port = free_ports(3)
         self.server = f"https://{address}:{port}"
         self.admin = self.certificates.kubeconfig(self.server, ADMIN)
-        self.kubectl = Kubectl(self.bin / "kubectl", self.admin, cache=folder / "kubectl-cache")
+        self.kubectl = Kubectl(
+            self.bin / "kubectl", self.admin, cache=folder / "kubectl-cache", read=self.request
+        )
         self.etcd = self._etcd(etcd_port, peer_port)
         self.apiserver = self._apiserver(port, etcd_port)
         self.controllers = self._with_kubeconfig(

@@ -30,11 +30,11 @@ class Terminal(io.StringIO):
 def restored() -> Iterator[None]:
     """Leave the process's logging as it was."""
     root = stdlib.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**config)
 
 
 def configured(
