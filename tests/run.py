@@ -89,7 +89,7 @@ class Layer:
     shows: str
     steps: Sequence[Check | Suite]
     needs: Sequence[Need] = ()
-    limit: int = 600
+    limit: int = 1500
 
 
 @dataclass

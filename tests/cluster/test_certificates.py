@@ -34,7 +34,7 @@ LIFE = 45.0  # seconds of a certificate; files are looked at every ten
 YEAR = 365 * 86_400.0
 HOST = frozenset({"127.0.0.1"})
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 def now() -> float:

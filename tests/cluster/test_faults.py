@@ -18,7 +18,7 @@ from support.fleet import LEASE, PARTITIONS, Fleet
 
 WIDTH = 16
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 LONG = 3600  # seconds of a lease that no test waits for

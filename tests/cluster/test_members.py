@@ -24,7 +24,7 @@ LEASE = 10  # seconds: the default, and longer than an election
 PATIENT = 60  # seconds
 QUOTA = "--quota-backend-bytes"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ LIFE = 9.0  # seconds of a certificate
 RENEWED = 3.0  # seconds between two; a sidecar looks at its files whenever it connects
 SIDECARS = ("pod-0", "pod-1", "pod-2", "pod-3")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tenure_sidecar.store.etcd.values import Book, HeadValue, unpack
 
 WIDTH = 16
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ PACE = 0.05  # seconds of an activity, so long that slots and not processors are
 
 _GOING = ("PENDING", "RUNNING")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Wide:

@@ -40,7 +40,7 @@ STEPS = "tenure_injector_certificate_steps_total"
 
 Json = dict[str, Any]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Site:

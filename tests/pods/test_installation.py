@@ -7,7 +7,7 @@ from support.kube.whole import Shop
 
 
 def test_helm_test_runs_a_workflow(shop: Shop) -> None:
-    said = shop.helm("test", "tenure", "--namespace", SYSTEM, "--logs", "--timeout=120s")
+    said = shop.helm("test", "tenure", "--namespace", SYSTEM, "--logs", "--timeout=300s")
     assert "Succeeded" in said
     assert "42" in said
 

@@ -41,7 +41,7 @@ def upkeep(shop: Shop, name: str) -> str:
     """Run the CronJob now; what it said."""
     system = shop.kubectl.using("-n", SYSTEM)
     system("create", "job", name, "--from=cronjob/tenure-upkeep")
-    system("wait", "--for=condition=Complete", f"job/{name}", "--timeout=90s")
+    system("wait", "--for=condition=Complete", f"job/{name}", "--timeout=240s")
     # A try that failed has said what it did, and the next one does the rest.
     return system("logs", f"--selector=batch.kubernetes.io/job-name={name}", "--tail=-1")
 
@@ -52,19 +52,19 @@ def test_an_upgrade_and_a_rollback_keep_certificates_and_work(shop: Shop) -> Non
     token = data_of(shop.kubectl, "tenure-gateway-access")["token"]
     shop.release("upgrade", "log.level=debug")
     running(shop, "before-rollback")
-    shop.helm("rollback", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=120s")
+    shop.helm("rollback", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
     assert kept(shop) == before
     assert data_of(shop.kubectl, "tenure-gateway-access")["token"] == token
     decided(shop, "before-upgrade", "before-rollback")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_uninstall_loses_no_workflow(shop: Shop) -> None:
     running(shop, "before-uninstall")
     shop.start("approval", "without-resource", None)
     authority = data_of(shop.kubectl, "tenure-ca")
     (pod,) = shop.ready()
-    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=120s")
+    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
     assert shop.phase("before-uninstall") == "Running"
     shop.release("install")
     assert data_of(shop.kubectl, "tenure-ca") == authority
@@ -89,7 +89,7 @@ def test_certificates_are_replaced_under_load(shop: Shop) -> None:
     said = upkeep(shop, "rotation")
     assert "authority replaced" in said
     assert "etcd is started again" in said
-    system("rollout", "status", "statefulset/tenure-etcd", "--timeout=90s")
+    system("rollout", "status", "statefulset/tenure-etcd", "--timeout=240s")
     after = kept(shop)
     assert after["tenure-ca"]["ca.crt"].endswith(before["tenure-ca"]["ca.crt"])
     for name in CERTIFICATES[1:]:

@@ -66,7 +66,7 @@ def test_a_rolling_update_under_load(shop: Shop) -> None:
     for one in ids:
         shop.start("order", one, 30)
     shop.kubectl("rollout", "restart", "deployment/shop")
-    shop.kubectl("rollout", "status", "deployment/shop", "--timeout=90s")
+    shop.kubectl("rollout", "status", "deployment/shop", "--timeout=240s")
     assert [shop.ended(one) for one in ids] == [30] * len(ids)
     assert not set(before) & set(shop.ready(2))
     shop.kubectl("scale", "deployment/shop", "--replicas=1")
@@ -95,7 +95,7 @@ def test_a_job_with_an_engine_ends(shop: Shop) -> None:
             "spec": {"template": template, "backoffLimit": 0},
         }
     )
-    shop.kubectl("wait", "--for=condition=Complete", "job/batch", "--timeout=90s")
+    shop.kubectl("wait", "--for=condition=Complete", "job/batch", "--timeout=240s")
     assert "3" in shop.kubectl("logs", "job/batch", "-c", "app").splitlines()
 
 
@@ -110,7 +110,7 @@ def test_an_app_of_daprs_keeps_its_annotations(shop: Shop) -> None:
         asking = {"dapr.io/enabled": "true", "dapr.io/app-id": "orders", "dapr.io/app-port": "6001"}
         of_dapr = deployment("dapr-shop", image=images.DAPR_SHOP, annotations=asking)
         shop.kubectl.apply(of_dapr)
-        shop.kubectl("rollout", "status", "deployment/dapr-shop", "--timeout=90s")
+        shop.kubectl("rollout", "status", "deployment/dapr-shop", "--timeout=240s")
         shop.apply("of-dapr", "order", 3, app="orders")
         assert shop.completed("of-dapr") == 3
         (one,) = shop.pods("dapr-shop")
@@ -155,7 +155,7 @@ def test_kubectl_tenure_goes_through_the_cluster(
 
 def test_a_resource_is_started_and_ended_while_no_pod_of_the_app_runs(shop: Shop) -> None:
     shop.kubectl("scale", "deployment/shop", "--replicas=0")
-    shop.kubectl("wait", "--for=delete", "pods", "-l", "app=shop", "--timeout=90s")
+    shop.kubectl("wait", "--for=delete", "pods", "-l", "app=shop", "--timeout=240s")
     shop.apply("early", "order", 3)
     shop.apply("unwanted", "approval", None)
     shop.until(lambda: "instanceID" in shop.kubectl.get("workflow", "unwanted").get("status", {}))
@@ -180,7 +180,7 @@ def test_an_upgrade_of_the_chart_under_load(shop: Shop) -> None:
     assert [shop.completed(name) for name in (*names, "after")] == [*[60] * len(names), 1]
 
 
-@pytest.mark.timeout(300)  # a schedule's next minute is a part of it
+@pytest.mark.timeout(600)  # a schedule's next minute is a part of it
 def test_the_demo(shop: Shop) -> None:
     shop.ready()
     said: list[str] = []

@@ -52,7 +52,7 @@ def trio(shop: Shop, cluster: Cluster) -> Iterator[Shop]:
     made = Shop(cluster, shop.helm, namespace=THEIRS)
     try:
         shop.helm(
-            *("install", RELEASE, CHART, "--namespace", HERE, "--wait", "--timeout=120s"),
+            *("install", RELEASE, CHART, "--namespace", HERE, "--wait", "--timeout=300s"),
             CLIENT_SIDE,
             *(word for one in VALUES for word in ("--set", one)),
         )

@@ -82,7 +82,7 @@ def test_these_are_all_of_them() -> None:
     assert found == {"install.md", "production.md"}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_production(shop: Shop, shell: Shell, tmp_path: Path) -> None:
     """What was there when the snapshot was made is there afterwards, and what came later is not."""
     shop.ready()
@@ -102,9 +102,9 @@ def test_production(shop: Shop, shell: Shell, tmp_path: Path) -> None:
     assert shop.completed("after-the-restore") == 2
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_install(shop: Shop, shell: Shell, tmp_path: Path) -> None:
-    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=120s")
+    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
     try:
         for command in written(HOW_TO / "install.md", tmp_path):
             if command.typed == "kubectl create namespace shop":
@@ -116,7 +116,7 @@ def test_install(shop: Shop, shell: Shell, tmp_path: Path) -> None:
         shop.release("install")
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_the_demo_on_a_cluster_of_ones_own(shop: Shop) -> None:
     kubectl = shop.kubectl
     context = kubectl("config", "current-context").strip()
@@ -132,7 +132,7 @@ def test_the_demo_on_a_cluster_of_ones_own(shop: Shop) -> None:
     refused = demo()
     assert refused.returncode == 1
     assert "is installed in this cluster already" in refused.stdout
-    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=120s")
+    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
     try:
         said = demo()
         assert said.returncode == 0, said.stdout + said.stderr

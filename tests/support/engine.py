@@ -23,7 +23,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-READY_WITHIN = 60.0  # seconds; a bound for a broken engine, not a target
+READY_WITHIN = 120.0  # seconds; a bound for a broken engine, not a target
 PORTS = range(15_000, 32_000)  # below the usual range of outgoing connections, 32,768 and up
 
 _given: set[int] = set()

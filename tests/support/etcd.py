@@ -37,7 +37,7 @@ import trustme
 from support.engine import free_ports
 from support.kube.programs import pinned, programs
 
-START_LIMIT = 30.0  # seconds
+START_LIMIT = 90.0  # seconds
 BUILT = pinned("go.etcd.io/etcd/server/v3")
 
 

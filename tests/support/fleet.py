@@ -37,7 +37,7 @@ TIMEOUT = 2.0  # seconds of a call to etcd
 PARTITIONS = 64
 PRESENT = ("-m", "tenure_sidecar")  # the program of a sidecar
 NEXT = (str(Path(__file__).parents[1] / "cluster" / "next_version.py"),)  # of the next version
-WITHIN = 60.0  # seconds: a bound for a broken fleet, not a target
+WITHIN = 120.0  # seconds: a bound for a broken fleet, not a target
 _AFTER = 50  # effects from when all is as it should be until a fault counts as over
 
 

@@ -22,7 +22,7 @@ from support.sdks import environment
 APPS = Path(__file__).resolve().parents[1] / "cluster" / "apps"
 STEPS = 10  # activities of one order
 AT_ONCE = 5  # most activities of one order that are under way together
-PROGRESS_WITHIN = 60.0  # seconds without a new effect: stuck
+PROGRESS_WITHIN = 120.0  # seconds without a new effect: stuck
 
 Report = Mapping[str, Sequence[str]]  # order -> status, output or why it failed
 

@@ -32,7 +32,7 @@ from aiohttp import web
 from support.engine import free_ports
 
 _HOP = {"host", "connection", "transfer-encoding", "content-length"}
-_WITHIN = 10.0  # seconds
+_WITHIN = 60.0  # seconds
 _LAST_ROUNDS = 0.2  # seconds in which the loop does away with connections that were closed
 _T = TypeVar("_T")
 EXPIRED = {

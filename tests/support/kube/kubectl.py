@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import yaml
 
-LIMIT = 120.0  # seconds for one command
+LIMIT = 300.0  # seconds for one command
 
 
 _OURS, _CORE, _APPS = "apis/tenure.dev/v1alpha1", "api/v1", "apis/apps/v1"

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "operator" / "rbac.yaml"
 HOME = "tenure-system"  # the namespace that the rules are written for
 ACCOUNT = "tenure-operator"
-PATIENCE = 60.0  # seconds; a bound for what is broken, not a target
+PATIENCE = 180.0  # seconds; a bound for what is broken, not a target
 
 
 def until(what: str, found: Callable[[], Any]) -> Any:

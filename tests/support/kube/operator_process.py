@@ -11,7 +11,7 @@ from support.engine import free_ports
 from support.kube.processes import Program
 
 ROOT = Path(__file__).resolve().parents[3]
-READY_WITHIN = 60.0  # seconds; a bound for a loaded machine
+READY_WITHIN = 120.0  # seconds; a bound for a loaded machine
 
 
 def operator_process(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-STOP_WITHIN = 20.0  # seconds; a bound, not a target
+STOP_WITHIN = 60.0  # seconds; a bound, not a target
 POLL = 0.05  # seconds
 _PR_SET_PDEATHSIG = 1
 

@@ -26,7 +26,7 @@ ETCD = (  # the chart's own
 # Helm 4.0 is at odds with itself on the server: an install refuses objects that an uninstall has
 # left, an upgrade those that a rollback has written.
 CLIENT_SIDE = "--server-side=false"
-WITHIN = 90.0  # seconds; a bound for a loaded machine, not a target
+WITHIN = 240.0  # seconds; a bound for a loaded machine, not a target
 ONE = {"tenure.dev/inject": "true"}
 SAFE = {
     "allowPrivilegeEscalation": False,
@@ -54,7 +54,7 @@ class Shop:
             *values,
         )
         self.helm(
-            *(verb, "tenure", CHART, "--namespace", SYSTEM, "--wait", "--timeout=120s"),
+            *(verb, "tenure", CHART, "--namespace", SYSTEM, "--wait", "--timeout=300s"),
             CLIENT_SIDE,
             *(word for one in given for word in ("--set", one)),
         )
