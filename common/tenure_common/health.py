@@ -71,19 +71,36 @@ class Listener:
         flag: str,
         tls: ssl.SSLContext | None = None,
         grace: float = 0.0,
+        idle: float = 75.0,
     ) -> None:
-        """Nothing listens yet; ``grace``: seconds that a stop waits for open calls."""
+        """Nothing listens yet.
+
+        Args:
+            app: what answers.
+            host: address to listen on.
+            port: 0 = any.
+            flag: what to say when the port cannot be had.
+            tls: plain without.
+            grace: seconds that a stop waits for open calls.
+            idle: seconds that a connection stays open on which nothing comes.
+        """
         self._app = app
         self._host = host
         self._port = port
         self._flag = flag
         self._tls = tls
         self._grace = grace
+        self._idle = idle
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
         """Listen; returns the port.  Raises: PortInUseError, BadSettingError."""
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=self._grace)
+        runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            shutdown_timeout=self._grace,
+            keepalive_timeout=self._idle,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
@@ -97,6 +114,14 @@ class Listener:
             raise BadSettingError(message) from error
         self._runner = runner
         return int(runner.addresses[0][1])
+
+    async def refuse(self) -> None:
+        """Take no more connections; those that are open go on.
+
+        ``stop`` alone would not read on: a call whose body is still on its way then has no answer.
+        """
+        for site in () if self._runner is None else tuple(self._runner.sites):
+            await site.stop()
 
     async def stop(self) -> None:
         """Take no more calls, end the open ones; safe to call twice or before ``start``."""

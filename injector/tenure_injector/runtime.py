@@ -4,8 +4,10 @@ It serves as soon as it has a certificate, and is *ready* once the API server tr
 the Kubernetes API is away it goes on with the certificate that it has.  A background loop that ends
 ends the process: half an injector is worse than none, because the other replicas are whole.
 
-On SIGTERM it stops being ready and goes on serving for a moment, until the API server has stopped
-calling it; so a rolling update fails no review.
+On SIGTERM it stops being ready and goes on serving for a while, because it takes the cluster a
+moment to send nobody here any more; but it lets go of each connection with the answer, because the
+API server would go on using an open one for as long as there are reviews.  So a rolling update
+fails no review.  A second signal ends the wait.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ from tenure_injector.server import Webhook
 from tenure_injector.tls import ServerTls
 
 _log = structlog.get_logger(__name__)
+
+# Seconds that an open connection may be idle.  The API server's client lets go of one after 90: were
+# we to do so before, then some day just as a review was sent on it, which fails and is not repeated.
+IDLE: Final = 180.0
 
 _NANOS: Final = 1_000_000_000
 _STUCK_AFTER: Final = 120.0  # seconds beyond the usual time between two looks
@@ -108,6 +114,7 @@ class Injector:
         self.ports = (0, 0)  # of reviews and of health
         self._config = config
         self._stop = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._seen = (-1, 0.0)  # looks after the certificate, and when they became so many
         self._api = Api(
             server=api_server(config.api_server, env),
@@ -125,16 +132,21 @@ class Injector:
             meters=self.meters,
         )
         self._certificates = self._source()
-        webhook = Webhook(
-            config, events=self._events, meters=self.meters, monotonic=clock.monotonic
+        self._webhook = Webhook(
+            config,
+            events=self._events,
+            meters=self.meters,
+            monotonic=clock.monotonic,
+            stopping=self._stop.is_set,
         )
         self._reviews = Listener(
-            webhook.app(),
+            self._webhook.app(),
             host=config.host,
             port=config.port,
             flag="--port",
             tls=self._tls.context,
             grace=config.grace,
+            idle=IDLE,
         )
         health = Health(
             metrics=lambda: self.meters.metrics, stuck=self.stuck, not_ready=self.not_ready
@@ -144,7 +156,9 @@ class Injector:
         )
 
     def stop(self) -> None:
-        """Stop being ready now, and serving after ``drain``."""
+        """Stop being ready now, and serving after ``drain``; the second time, serving now."""
+        if self._stop.is_set():
+            self._at_once.set()
         self._stop.set()
 
     async def run(self) -> None:
@@ -166,7 +180,11 @@ class Injector:
             _log.info("injector serves", version=VERSION, port=self.ports[0], health=health)
             await self._wait(self._stop.wait(), loops)
             _log.info("injector stops", drain_seconds=self._config.drain)
-            await asyncio.sleep(self._config.drain)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._at_once.wait(), self._config.drain)
+            await self._reviews.refuse()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._webhook.answered(), self._config.grace)
 
     def not_ready(self) -> str:
         """Why the API server should not call this replica, empty when it should."""

@@ -47,11 +47,17 @@ class Webhook:
         events: Events,
         meters: Meters,
         monotonic: Callable[[], float],
+        stopping: Callable[[], bool],
     ) -> None:
+        """``stopping``: whether no further review should come on the same connection."""
         self._config = config
         self._events = events
         self._meters = meters
         self._monotonic = monotonic
+        self._stopping = stopping
+        self._open = 0  # reviews under way
+        self._none_open = asyncio.Event()
+        self._none_open.set()
         self._room = asyncio.Semaphore(BODIES)
 
     def app(self) -> web.Application:
@@ -62,8 +68,25 @@ class Webhook:
         app.on_response_prepare.append(server_headers)
         return app
 
+    async def answered(self) -> None:
+        """Wait until no review is under way."""
+        await self._none_open.wait()
+
     async def mutate(self, request: web.Request) -> web.Response:
         """One review."""
+        self._open += 1
+        self._none_open.clear()
+        try:
+            response = await self._reviewed(request)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._none_open.set()
+        if self._stopping():
+            response.force_close()  # the caller's next review finds a replica that stays
+        return response
+
+    async def _reviewed(self, request: web.Request) -> web.Response:
         try:
             async with self._room:
                 body = await self._body(request)

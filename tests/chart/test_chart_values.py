@@ -133,6 +133,22 @@ def test_readme_has_them_all() -> None:
     assert text == made
 
 
+@pytest.mark.parametrize("seconds", [0, 5, 300])
+def test_a_replica_of_the_injector_may_drain_and_a_whole_one_is_left(
+    seconds: int, helm: Helm
+) -> None:
+    objects = helm.template(*example("injector"), "--set", f"injector.drainSeconds={seconds}")
+    config = injector_of(objects)
+    assert config.drain == seconds
+    (deployment,) = of_kind(objects, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    # It is killed only after it had time for what was open when the draining ended.
+    assert spec["terminationGracePeriodSeconds"] >= seconds + 2 * config.grace
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    (budget,) = of_kind(objects, "PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1 < deployment["spec"]["replicas"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -140,6 +156,7 @@ def test_readme_has_them_all() -> None:
         "injector.replicas=0",
         "injector.failurePolicy=Maybe",
         "injector.timeoutSeconds=60",
+        "injector.drainSeconds=-1",
         "injector.excludeNamespaces={Shop}",
         "injector.resources.limits.memory=lots",
         "image.digest=latest",

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from support.audit import Audit, Story, audit
+from support.balancer import Balancer
 from support.engine import EngineProcess, free_ports
 from support.etcd import Cluster
 from support.orders import App, Effects, Load, Window, early, judge
@@ -57,9 +58,18 @@ class Wires:
     def make(self, target: int) -> FaultProxy:
         """A proxy that listens."""
         proxy = FaultProxy(target)
+        self._listen(proxy)
+        return proxy
+
+    def share(self, *targets: int) -> Balancer:
+        """One address for several."""
+        balancer = Balancer(targets)
+        self._listen(balancer)
+        return balancer
+
+    def _listen(self, proxy: FaultProxy) -> None:
         self.run(proxy.listen())
         self._proxies.append(proxy)
-        return proxy
 
     def call(self, function: Callable[[], None]) -> None:
         """Call a method of a proxy."""

@@ -90,11 +90,18 @@ class Injector:
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)
 
+    def terminate(self) -> None:
+        """Ask it to stop, as the kubelet does; it may go on for as long as it drains."""
+        assert self._process is not None
+        self._process.terminate()
+
     def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
+        """End it, without its draining."""
+        deadline = time.monotonic() + READY_WITHIN
+        while self._process is not None and self._process.poll() is None:
+            assert time.monotonic() < deadline, self._log.read_text()
             self._process.terminate()
-            self._process.wait(timeout=READY_WITHIN)
+            time.sleep(0.05)
 
     def _variables(self) -> dict[str, str]:
         fields = {"metadata.namespace": self.namespace, "metadata.name": self._pod}

@@ -53,7 +53,7 @@ class FaultProxy:
         self.accepted = 0  # connections so far
         self.ways = {TO: Way(), FROM: Way()}
         self._server: asyncio.Server | None = None
-        self._pairs: set[_Pair] = set()
+        self.pairs: set[Pair] = set()
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -61,7 +61,7 @@ class FaultProxy:
 
     async def __aexit__(self, *_: object) -> None:
         await self.refuse()
-        await asyncio.gather(*(pair.task for pair in self._pairs), return_exceptions=True)
+        await asyncio.gather(*(pair.task for pair in self.pairs), return_exceptions=True)
 
     @property
     def url(self) -> str:
@@ -99,47 +99,54 @@ class FaultProxy:
 
     def reset(self) -> None:
         """End all connections with RST."""
-        for pair in tuple(self._pairs):
+        for pair in tuple(self.pairs):
             pair.reset()
 
     @property
     def connections(self) -> int:
         """Open ones."""
-        return len(self._pairs)
+        return len(self.pairs)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition`` of the proxy's counts holds; the test's own time-out ends it."""
         while not condition():
             await asyncio.sleep(0.001)
 
+    def choose(self) -> int:
+        """The port that a new connection is passed on to.  Raises: OSError when there is none."""
+        return self.target
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         try:
-            there = await asyncio.open_connection(self.host, self.target)
+            target = self.choose()
+            there = await asyncio.open_connection(self.host, target)
         except OSError:
             _reset(writer)
             return
-        pair = _Pair((reader, writer), there, self.ways)
-        self._pairs.add(pair)
+        pair = Pair((reader, writer), there, self.ways, target=target)
+        self.pairs.add(pair)
         with contextlib.suppress(asyncio.CancelledError):  # it was reset
             await pair.task
-        self._pairs.discard(pair)
+        self.pairs.discard(pair)
 
 
 End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _Pair:
+class Pair:
     """One connection and the one that it is passed on to."""
 
-    def __init__(self, here: End, there: End, ways: dict[str, Way]) -> None:
+    def __init__(self, here: End, there: End, ways: dict[str, Way], *, target: int) -> None:
+        self.target = target
+        self.asked = 0  # bytes towards the target
         self._writers = here[1], there[1]
         self.task = asyncio.ensure_future(self._run(here, there, ways))
 
     async def _run(self, here: End, there: End, ways: dict[str, Way]) -> None:
         pumps = [
-            asyncio.ensure_future(_pump(here[0], there[1], ways[TO])),
-            asyncio.ensure_future(_pump(there[0], here[1], ways[FROM])),
+            asyncio.ensure_future(_pump(here[0], there[1], ways[TO], self._count)),
+            asyncio.ensure_future(_pump(there[0], here[1], ways[FROM], lambda _bytes: None)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -149,6 +156,9 @@ class _Pair:
             await asyncio.gather(*pumps, return_exceptions=True)
             for writer in self._writers:
                 writer.close()
+
+    def _count(self, size: int) -> None:
+        self.asked += size
 
     def reset(self) -> None:
         for writer in self._writers:
@@ -164,7 +174,12 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    way: Way,
+    count: Callable[[int], None],
+) -> None:
     """Pass bytes on as the direction's state allows, until one end is closed."""
     loop = asyncio.get_running_loop()
     queue: deque[tuple[float, bytes]] = deque()
@@ -173,6 +188,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way:
     async def take() -> None:
         while chunk := await reader.read(1 << 16):
             way.taken += len(chunk)
+            count(len(chunk))
             queue.append((loop.time() + way.delay, chunk))
             arrived.set()
 

@@ -75,7 +75,13 @@ class Running:
 
     def listener(self, *, tls: ServerTls | None = None, **more: Any) -> Listener:
         config = msgspec.structs.replace(CONFIG, max_review_bytes=LIMIT)
-        webhook = Webhook(config, events=self.events, meters=self.meters, monotonic=clock.monotonic)
+        webhook = Webhook(
+            config,
+            events=self.events,
+            meters=self.meters,
+            monotonic=clock.monotonic,
+            stopping=lambda: False,
+        )
         wanted = {
             "host": "127.0.0.1",
             "port": 0,
