@@ -8,9 +8,10 @@ to install; it is never skipped.  To leave layers out, name the others:
 A step is a check (one thing that passes or fails) or a pytest run (as many as it has tests).  With
 CI=true a skipped test is a failure too.  The last line is the sum: ``N passed, N failed``.
 
-Layers that mostly wait (for leases, probes, pods) run beside the others, one after the other: a second
-lane.  Its output is kept back and shown between two layers of the first lane, so that the output of a
-layer is in one piece; once the first lane is done, it is shown as it comes.
+Layers that mostly wait (for leases, probes, pods) run beside the others, each in a lane of its own.
+Their output is kept back and shown between two layers of the first lane, so that the output of a layer
+is in one piece; when nothing else is left to do, it is shown as it comes.  A layer that needs the
+machine for itself begins when the other lanes are empty.
 """
 
 from __future__ import annotations
@@ -198,10 +199,10 @@ LAYERS = (
 )
 
 
-# Layers of the second lane.  They use a third of two processors by themselves; with what runs beside
-# them the machine is busy, and not so busy that tests run into their bounds.
-BESIDE = ("kubernetes", "pods")
-POLL = 0.2  # seconds between two looks at the second lane
+BESIDE = ("kubernetes", "pods")  # they wait more than they compute
+LANES = 2  # for those; where there are more layers than lanes, they wait for a free one
+ALONE = ("crash",)  # leases of two seconds, under a load that takes all there is
+POLL = 0.2  # seconds between two looks at another lane
 
 
 def say(text: str = "", out: TextIO | None = None) -> None:
@@ -328,13 +329,15 @@ def run_layer(layer: Layer, *, strict: bool, out: TextIO | None = None) -> Resul
 
 
 class Kept:
-    """A layer that runs in ``lane``, whose output is in a file."""
+    """A layer that runs in one of ``lanes``, with its output in a file."""
 
-    def __init__(self, lane: ThreadPoolExecutor, layer: Layer, file: Path, *, strict: bool) -> None:
+    def __init__(
+        self, lanes: ThreadPoolExecutor, layer: Layer, file: Path, *, strict: bool
+    ) -> None:
         self.name = layer.name
         self._file = file
         self._file.touch()
-        self.came_to: Future[Result] = lane.submit(self._run, layer, strict=strict)
+        self.came_to: Future[Result] = lanes.submit(self._run, layer, strict=strict)
 
     def _run(self, layer: Layer, *, strict: bool) -> Result:
         with self._file.open("a", encoding="utf-8") as out:
@@ -352,25 +355,30 @@ class Kept:
                 wait((self.came_to,), timeout=POLL)
 
 
+def shown(kept: list[Kept], *, all_of_them: bool) -> dict[str, Result]:
+    """Show those that are over, or wait for all; what they came to.  They are taken from ``kept``."""
+    chosen = [one for one in kept if all_of_them or one.came_to.done()]
+    kept[:] = [one for one in kept if one not in chosen]
+    return {one.name: one.show() for one in chosen}
+
+
 def run_lanes(layers: Sequence[Layer], *, strict: bool) -> list[Result]:
-    """Run the layers, those that are in ``BESIDE`` in a lane of their own; what they came to."""
-    beside = [layer for layer in layers if layer.name in BESIDE]
-    if len(beside) == len(layers):
-        beside = []
+    """Run the layers, those in ``BESIDE`` beside the others; what they came to, in the same order."""
+    first = [layer for layer in layers if layer.name not in BESIDE] or layers
     results: dict[str, Result] = {}
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as lane:
-        kept = [Kept(lane, one, Path(folder) / one.name, strict=strict) for one in beside]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(LANES) as lanes:
+        kept = [
+            Kept(lanes, layer, Path(folder) / layer.name, strict=strict)
+            for layer in layers
+            if layer not in first
+        ]
         try:
-            for layer in layers:
-                if layer not in beside:
-                    results[layer.name] = run_layer(layer, strict=strict)
-                    while kept and kept[0].came_to.done():
-                        one = kept.pop(0)
-                        results[one.name] = one.show()
-            for one in kept:
-                results[one.name] = one.show()
+            for layer in first:
+                results |= shown(kept, all_of_them=layer.name in ALONE)
+                results[layer.name] = run_layer(layer, strict=strict)
+            results |= shown(kept, all_of_them=True)
         except BaseException:
-            lane.shutdown(wait=False, cancel_futures=True)
+            lanes.shutdown(wait=False, cancel_futures=True)
             PROGRAMS.end()
             raise
     return [results[layer.name] for layer in layers]

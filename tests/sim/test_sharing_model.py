@@ -312,9 +312,10 @@ _settled: dict[World, World] = {}  # those that came to rest, for those that com
 
 
 def settled(world: World) -> World:
-    """The world when nothing more goes wrong: what is under way is done, and everybody looks."""
+    """The world, a canonical one, when nothing more goes wrong: what is under way is done, and
+    everybody looks."""
     quieter = tuple(one._replace(suspects=frozenset()) for one in world.sidecars)
-    world = canonical(world._replace(sidecars=quieter, faults=(0, 0, 0)))
+    world = world._replace(sidecars=quieter, faults=(0, 0, 0))
     passed: list[World] = []
     while world not in _settled:
         assert len(passed) < ROUNDS, f"it never comes to rest: {world}"
@@ -362,11 +363,15 @@ def walk(first: World) -> int:
     """Visit every state; how many there are."""
     first = canonical(first)
     seen = {first}
+    untold = set[World]()  # as steps left them: most steps lead where another one led
     open_states = [first]
     while open_states:
         world = open_states.pop()
         check(world)
         for step in steps(world):
+            if step in seen or step in untold:
+                continue
+            untold.add(step)
             after = canonical(step)
             if after not in seen:
                 seen.add(after)

@@ -37,8 +37,10 @@ def tests_in(tmp_path: Path) -> Callable[[str], Suite]:
         path = tmp_path / "test_sample.py"
         path.write_text(code, encoding="utf-8")
         (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-        arguments = ("-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"), str(path))
-        return Suite("sample tests", arguments)
+        # The plugins for generated tests take longer to import than the samples to run.
+        without = ("cacheprovider", "schemathesis", "hypothesispytest")
+        arguments = [word for plugin in without for word in ("-p", f"no:{plugin}")]
+        return Suite("sample tests", (*arguments, "-c", str(tmp_path / "pytest.ini"), str(path)))
 
     return write
 
@@ -203,14 +205,15 @@ def test_last_line(
 
 @pytest.fixture
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run ``main`` with a layer for each step: ``a``, ``b``, ...; the last one is in the second lane."""
+    """Run ``main`` with a layer for each step: ``a``, ``b``, ..., in the lanes that are given."""
 
-    def run_all(*steps: Check) -> int:
+    def run_all(*steps: Check, beside: str, alone: str = "") -> int:
         made = tuple(
             Layer(name, "samples", (step,)) for name, step in zip("abc", steps, strict=False)
         )
         monkeypatch.setattr(runner, "LAYERS", made)
-        monkeypatch.setattr(runner, "BESIDE", (made[-1].name,))
+        monkeypatch.setattr(runner, "BESIDE", tuple(beside))
+        monkeypatch.setattr(runner, "ALONE", tuple(alone))
         return runner.main([], {})
 
     return run_all
@@ -235,7 +238,7 @@ def test_lanes_run_side_by_side_and_each_output_is_in_one_piece(
         Check("next", script("print('b-1')")),
         Check("second", script(f"{second}; print('c-2')")),
     ]
-    assert lanes(*checks) == 0
+    assert lanes(*checks, beside="c") == 0
     said = capfd.readouterr().out.splitlines()
     shown = [one for one in said if one[:2] in {"a-", "b-", "c-"}]
     assert sorted(shown) == ["a-1", "a-2", "b-1", "c-1", "c-2"]
@@ -246,11 +249,32 @@ def test_lanes_run_side_by_side_and_each_output_is_in_one_piece(
     assert said[-1] == "3 passed, 0 failed"
 
 
-def test_what_fails_in_the_second_lane_fails_the_run(
+def test_what_fails_in_another_lane_fails_the_run(
     lanes: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert lanes(PASSES, FAILS) == 1
+    assert lanes(PASSES, FAILS, beside="b") == 1
     assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_layer_that_needs_the_machine_for_itself_waits_for_the_other_lanes(
+    lanes: Callable[..., int], tmp_path: Path
+) -> None:
+    (begun,) = pipes(tmp_path, "begun")
+    over = tmp_path / "over"
+    again = "subprocess.run([sys.executable, '-c', ''])"  # takes as long as the last layer's check
+    checks = [
+        Check("first", script(f"open({str(begun)!r}, 'w')")),
+        Check(
+            "beside",
+            script(
+                "import pathlib, subprocess, sys;"
+                f"open({str(begun)!r}).read(); {again}; {again}; {again};"
+                f"pathlib.Path({str(over)!r}).touch()"
+            ),
+        ),
+        Check("alone", script(f"import pathlib; assert pathlib.Path({str(over)!r}).exists()")),
+    ]
+    assert lanes(*checks, beside="b", alone="c") == 0
 
 
 ENDLESS = """
@@ -260,7 +284,7 @@ import run as runner
 from run import Check, Layer
 wait = ("python", "-c", {program!r})
 runner.LAYERS = tuple(Layer(name, "", (Check(name, wait),)) for name in "ab")
-runner.BESIDE = ("b",)
+runner.BESIDE, runner.ALONE = ("b",), ()
 runner.main([], {{}})
 """
 
@@ -299,6 +323,7 @@ def test_table_names_what_failed() -> None:
 
 
 def test_each_real_layer_names_things_that_exist() -> None:
+    assert {*runner.BESIDE, *runner.ALONE} <= {layer.name for layer in runner.LAYERS}
     for layer in runner.LAYERS:
         assert layer.steps
         for step in layer.steps:
