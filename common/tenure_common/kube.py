@@ -19,6 +19,7 @@ from tenure_common.errors import BadSettingError, ClusterApiError
 Json = dict[str, Any]
 
 ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MISSING: Final = 404
 _CONFLICT: Final = 409
 _FAILED: Final = 400
 _LONGEST_REASON: Final = 300  # characters of the API server's answer in a message
@@ -105,6 +106,7 @@ class KubeApi:
         body: Json | None = None,
         *,
         conflict: Json | None = None,
+        missing: Json | None = None,
         form: str = "application/json",
     ) -> Json:
         """One request.  Raises: ClusterApiError.
@@ -115,6 +117,7 @@ class KubeApi:
             path: from the server's root on.
             body: JSON to send.
             conflict: the answer when the object was changed since it was read; None = an error.
+            missing: the answer when there is no such object; None = an error.
             form: media type of the body.
         """
         assert self._session is not None, "used outside of its context"  # noqa: S101 - our own mistake
@@ -130,6 +133,8 @@ class KubeApi:
             ) as answer:
                 if answer.status == _CONFLICT and conflict is not None:
                     return conflict
+                if answer.status == _MISSING and missing is not None:
+                    return missing
                 if answer.status >= _FAILED:
                     raise self._failed(what, f"{answer.status} {_reason(await answer.text())}")
                 document: Any = await answer.json(content_type=None)

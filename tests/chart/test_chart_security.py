@@ -124,6 +124,7 @@ def test_no_example_gives_more(objects: list[Json]) -> None:
         ("upkeep", "release", "/secrets", name, "get update")
         for name in ("flows-store", "flows-peers", "tenure-peers")
     }
+    allowed |= {("upkeep", "cluster", "/namespaces", one, "get") for one in ("bank", "shop")}
     allowed |= {(*right[:3], name, right[4]) for right in ALLOWED for name in right[3].split()}
     for who, where, what, names, verbs in rights(objects):
         for name in names.replace("tenure-flows", "tenure").split():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -84,9 +85,23 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[str] = frozenset()
 
 
+_OF_A_NAMESPACE: Final = "tenure:"  # all users with such a name are the upkeep's
+
+
 def user_of(namespace: str) -> str:
     """The user of etcd who may use a namespace's keys."""
-    return f"tenure:{namespace}"
+    return f"{_OF_A_NAMESPACE}{namespace}"
+
+
+def left_over(users: Iterable[str], namespaces: Collection[str]) -> list[str]:
+    """The users whose access ends, in order.
+
+    Args:
+        users: all of etcd; only those with a name that ``user_of`` makes are looked at.
+        namespaces: those that are served.
+    """
+    kept = {user_of(one) for one in namespaces}
+    return sorted(one for one in users if one.startswith(_OF_A_NAMESPACE) and one not in kept)
 
 
 def wanted(config: UpkeepConfig) -> tuple[Wanted, ...]:

@@ -14,7 +14,7 @@ import structlog
 
 from tenure_common.errors import EtcdUnavailableError, StoreError
 from tenure_sidecar.etcd import EtcdClient, Status
-from tenure_sidecar.upkeep.config import GATEWAY_USER, user_of
+from tenure_sidecar.upkeep.config import GATEWAY_USER, left_over, user_of
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +41,8 @@ async def answers(client: EtcdClient, *, within: float, clock: Callable[[], floa
 async def users(client: EtcdClient, namespaces: Sequence[str] = ()) -> list[str]:
     """Give the gateway and each namespace its part, and have etcd ask who a client is.
 
+    Users of other namespaces are taken away; what these have in etcd stays.
+
     Returns what was done.  Raises: StoreError.
     """
     done: list[str] = []
@@ -51,6 +53,9 @@ async def users(client: EtcdClient, namespaces: Sequence[str] = ()) -> list[str]
     if not await client.users.required():
         await client.users.require()
         done.append("etcd: every client is asked who it is")
+    for user in left_over(await client.users.names(), namespaces):
+        if await client.users.forget(user):
+            done.append(f"etcd: user {user} taken away, its namespace is not served")
     return done
 
 

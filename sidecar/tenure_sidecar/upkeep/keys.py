@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -46,9 +47,16 @@ class Cluster(Protocol):
         ...
 
     async def call(
-        self, what: str, method: str, path: str, body: Json | None = None, *, form: str = ...
+        self,
+        what: str,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        missing: Json | None = ...,
+        form: str = ...,
     ) -> Json:
-        """Any other request."""
+        """Any other request; ``missing`` is the answer when there is no such object."""
         ...
 
 
@@ -61,6 +69,7 @@ class Keys:
         self._config = config
         self.done: list[str] = []  # what was done, for people
         self.failed: list[str] = []  # which namespaces of apps have no good certificate, and why
+        self.served = config.app_namespaces  # those that are there, once ``look`` has looked
 
     async def look(self, now: float) -> None:
         """Do what there is to do; ``now`` in seconds since the Unix epoch.
@@ -72,7 +81,8 @@ class Keys:
         material = await self._authority(now)
         newest, *older = authority.read(material).authorities
         trusted = await self._trusted(newest.key_id, sole=not older)
-        for one in wanted(self._config):
+        self.served = tuple([one for one in self.served if await self._exists(one)])
+        for one in wanted(msgspec.structs.replace(self._config, app_namespaces=self.served)):
             try:
                 await self._leaf(one, material, now=now, trusted=trusted)
             except (ClusterApiError, BadCertificateError) as error:
@@ -132,6 +142,21 @@ class Keys:
     def _stateful_set(self) -> str:
         config = self._config
         return f"/apis/apps/v1/namespaces/{config.namespace}/statefulsets/{config.etcd}"
+
+    async def _exists(self, namespace: str) -> bool:
+        """Whether a namespace of apps is there; True too when that cannot be found out."""
+        path = f"/api/v1/namespaces/{quote(namespace)}"
+        try:
+            found = await self._cluster.call("get namespace", "GET", path, missing={})
+        except ClusterApiError as error:
+            self._fail(f"{namespace}: {error}")
+            return True
+        if not found:
+            self._fail(
+                f"{namespace}: the namespace is gone, so its user of etcd is taken away; take it "
+                "from store.namespaces, or create it and repeat the helm upgrade"
+            )
+        return bool(found)
 
     # --- a leaf -----------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from tenure_common.clock import monotonic, wall_ns
 from tenure_common.kube import KubeApi, api_server
 from tenure_sidecar.etcd import EtcdClient, Tls
@@ -45,6 +47,7 @@ async def run(config: UpkeepConfig) -> tuple[list[str], list[str]]:
         if not config.etcd_members:
             return keys.done, keys.failed
         secret = await api.secret(config.namespace, f"{config.etcd}-root")
+    config = msgspec.structs.replace(config, app_namespaces=keys.served)
     with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
         files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
         for file in files:

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tenure_common.errors import BadCertificateError, ClusterApiError
 from tenure_common.kube import Json
 from tenure_sidecar.peers.tls import app_name, names
-from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, wanted
+from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, left_over, wanted
 from tenure_sidecar.upkeep.keys import REPLACE, STARTED_WITH, Keys, text_of
 
 START = 1_800_000_000.0
@@ -43,6 +43,7 @@ class Cluster:
         self.started_with = b""
         self.restarts = 0
         self.before_write: Any = None
+        self.unanswered = False  # questions about namespaces
 
     async def secret(self, namespace: str, name: str) -> Json:
         name = name if namespace == "sys" else f"{namespace}/{name}"
@@ -66,8 +67,18 @@ class Cluster:
         return True
 
     async def call(
-        self, what: str, method: str, path: str, body: Json | None = None, *, form: str = ""
+        self,
+        what: str,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        missing: Json | None = None,
+        form: str = "",
     ) -> Json:
+        if what == "get namespace":
+            assert method == "GET"
+            return self._namespace(path.removeprefix("/api/v1/namespaces/"), missing)
         assert path == "/apis/apps/v1/namespaces/sys/statefulsets/tenure-etcd", what
         if method == "PATCH":
             assert body is not None
@@ -76,6 +87,15 @@ class Cluster:
             self.etcd["spec"]["template"]["metadata"]["annotations"] = marks
             self.etcd["metadata"]["generation"] += 1
         return copy.deepcopy(self.etcd)
+
+    def _namespace(self, name: str, missing: Json | None) -> Json:
+        if self.unanswered:
+            message = "the Kubernetes API: get namespace failed: 500"
+            raise ClusterApiError(message)
+        if any(one.startswith(f"{name}/") for one in self.secrets):
+            return {"metadata": {"name": name}}
+        assert missing is not None
+        return missing
 
     def has(self, namespace: str) -> None:
         """The Secrets that the chart makes in a namespace of apps."""
@@ -394,3 +414,43 @@ async def test_a_spoiled_namespace_keeps_nobody_else_from_a_certificate(
     assert len(keys.failed) == 1
     assert keys.failed[0].startswith("bank/tenure-store: ")
     assert reason in keys.failed[0]
+
+
+async def test_a_namespace_that_is_gone_is_not_served(cluster: Cluster) -> None:
+    cluster.has("shop")
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("bank", "shop"))
+    keys = Keys(cluster, config)
+    await keys.look(START)
+    assert keys.served == ("shop",)
+    (told,) = keys.failed
+    assert told.startswith("bank: the namespace is gone")
+    assert "take it from store.namespaces" in told
+    assert "shop/tenure-store: certificate made" in keys.done
+
+
+async def test_a_namespace_is_served_while_nobody_says_that_it_is_gone(cluster: Cluster) -> None:
+    cluster.has("shop")
+    cluster.unanswered = True
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
+    keys = Keys(cluster, config)
+    await keys.look(START)
+    assert keys.served == ("shop",)
+    (told,) = keys.failed
+    assert told.startswith("shop: ")
+    assert "get namespace failed: 500" in told
+    assert "shop/tenure-store: certificate made" in keys.done
+
+
+@pytest.mark.parametrize(
+    ("users", "namespaces", "over"),
+    [
+        ([], ["shop"], []),
+        (["tenure:shop"], ["shop"], []),
+        (["tenure:shop", "tenure:bank"], ["shop"], ["tenure:bank"]),
+        (["tenure:shops", "tenure:sho"], ["shop"], ["tenure:sho", "tenure:shops"]),
+        (["tenure:shop"], [], ["tenure:shop"]),
+        (["root", "tenure-gateway", "shop", "tenure", "backup"], [], []),
+    ],
+)
+def test_whose_access_ends(users: list[str], namespaces: list[str], over: list[str]) -> None:
+    assert left_over(users, namespaces) == over
