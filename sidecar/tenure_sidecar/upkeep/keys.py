@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -46,17 +47,18 @@ class Cluster(Protocol):
         """Write it over the version that was read; False when that is not the newest."""
         ...
 
-    async def call(
+    async def call(  # noqa: PLR0913 - what a request consists of
         self,
         what: str,
         method: str,
         path: str,
         body: Json | None = None,
         *,
+        conflict: Json | None = ...,
         missing: Json | None = ...,
         form: str = ...,
     ) -> Json:
-        """Any other request; ``missing`` is the answer when there is no such object."""
+        """Any other request; ``conflict`` and ``missing`` are answers for these cases."""
         ...
 
 
@@ -91,6 +93,35 @@ class Keys:
                 self._fail(f"{one.namespace}/{one.secret}: {error}")
         await self._restart(newest.key_id, sole=not older)
 
+    async def serve(self, namespaces: Collection[str], now: float) -> dict[str, str]:
+        """Do for namespaces of apps alone what there is to do, with the authority that is there.
+
+        A Secret that is missing is made.  ``now`` in seconds since the Unix epoch.
+
+        Returns which of them have no good certificate, and why.
+        Raises: ClusterApiError, BadCertificateError for what concerns them all.
+        """
+        config = msgspec.structs.replace(self._config, app_namespaces=tuple(namespaces))
+        secret = await self._cluster.secret(config.namespace, f"{config.full_name}-ca")
+        material = _authority_in(secret)
+        held = authority.read(material).authorities
+        if not held:
+            message = (
+                f"Secret '{config.full_name}-ca' is empty: the upkeep's Job has yet to fill it"
+            )
+            raise BadCertificateError(message)
+        trusted = await self._trusted(held[0].key_id, sole=len(held) == 1)
+        failed: dict[str, str] = {}
+        for one in wanted(config):
+            if one.namespace not in namespaces or one.namespace in failed:
+                continue
+            try:
+                await self._make_secret(one)
+                await self._leaf(one, material, now=now, trusted=trusted)
+            except (ClusterApiError, BadCertificateError) as error:
+                failed[one.namespace] = f"Secret {one.secret}: {error}"
+        return failed
+
     # --- the authority ----------------------------------------------------------------------------
 
     async def _authority(self, now: float) -> Material:
@@ -98,9 +129,7 @@ class Keys:
         name, life = self._config.full_name, self._config.authority_life
         for _ in range(_MOST_STEPS):
             secret = await self._cluster.secret(self._config.namespace, f"{name}-ca")
-            material = Material(
-                bundle=text_of(secret, _BUNDLE), authority_key=text_of(secret, _AUTHORITY_KEY)
-            )
+            material = _authority_in(secret)
             held = authority.read(material).authorities
             trusted = bool(held) and await self._trusted(held[0].key_id, sole=len(held) == 1)
             match authority_step(held, now=now, trusted=trusted, replace=_asked(secret)):
@@ -159,6 +188,24 @@ class Keys:
         return bool(found)
 
     # --- a leaf -----------------------------------------------------------------------------------
+
+    async def _make_secret(self, one: Wanted) -> None:
+        """Make it, empty, unless it is there."""
+        place = f"/api/v1/namespaces/{quote(one.namespace)}/secrets"
+        path = f"{place}/{quote(one.secret)}"
+        if await self._cluster.call("get secret", "GET", path, missing={}):
+            return
+        secret: Json = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": one.secret,
+                "namespace": one.namespace,
+                "labels": {"app.kubernetes.io/part-of": "tenure"},
+            },
+            "type": "Opaque",
+        }
+        await self._cluster.call("create secret", "POST", place, secret, conflict={})
 
     async def _leaf(self, one: Wanted, material: Material, *, now: float, trusted: bool) -> None:
         for _ in range(_MOST_STEPS):
@@ -219,6 +266,10 @@ class Keys:
     def _fail(self, what: str) -> None:
         self.failed.append(what)
         _log.error("upkeep", failed=what)
+
+
+def _authority_in(secret: Json) -> Material:
+    return Material(bundle=text_of(secret, _BUNDLE), authority_key=text_of(secret, _AUTHORITY_KEY))
 
 
 def _asked(secret: dict[str, Any]) -> bool:

@@ -62,7 +62,7 @@ async def _etcd(config: UpkeepConfig, tls: Tls) -> list[str]:
     client = EtcdClient(endpoints, clock=monotonic, tls=tls)
     try:
         await database.answers(client, within=config.etcd_wait, clock=monotonic)
-        done = await database.users(client, config.app_namespaces)
+        done = await database.users(client, config.app_namespaces if config.app_users else None)
         return done + await database.space(
             client,
             members=config.etcd_members,
