@@ -155,6 +155,7 @@ def test_readme_has_them_all() -> None:
         "store.etcd.image.tag=",
         "store.etcd.persistence.size=lots",
         "store.etcd.compactionRetention=soon",
+        "store.byLabel=maybe",
         "store.appSecret=No",
         "store.peersSecret=",
         "upkeep.schedule=daily",

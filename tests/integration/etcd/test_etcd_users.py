@@ -138,6 +138,7 @@ async def test_a_namespace_that_is_not_served_any_more_has_no_access(
     await root.users.allow("backup", b"/tenure/")  # somebody else's
     await database.users(root, ["bank", "shop"])
     assert await store.may("tenure:bank", b"/tenure/bank/a")
+    assert await database.users(root, None) == [], "somebody else looks after them"
     assert await database.users(root, ["shop"]) == [
         "etcd: user tenure:bank taken away, its namespace is not served"
     ]
@@ -151,6 +152,20 @@ async def test_a_namespace_that_is_not_served_any_more_has_no_access(
         "etcd: user tenure:bank may read and write /tenure/bank/"
     ]
     assert await store.may("tenure:bank", b"/tenure/bank/a")
+
+
+async def test_whoever_is_served_and_not_looked_at_keeps_access(
+    store: Store, root: EtcdClient
+) -> None:
+    await database.users(root, ["bank", "shop"])
+    done, gone = await database.namespaces(root, serve=["depot"], keep=["depot", "shop"])
+    assert gone == ["tenure:bank"]
+    assert done == [
+        "etcd: user tenure:depot may read and write /tenure/depot/",
+        "etcd: user tenure:bank taken away, its namespace is not served",
+    ]
+    for name, may in (("depot", True), ("shop", True), ("bank", False)):
+        assert await store.may(f"tenure:{name}", b"/tenure/%s/a" % name.encode()) is may
 
 
 async def test_what_took_a_user_away_by_half_is_repeated(store: Store, root: EtcdClient) -> None:
