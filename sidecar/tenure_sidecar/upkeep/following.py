@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -81,7 +81,7 @@ def _administrator(api: KubeApi, config: UpkeepConfig) -> Administrator:
     """A client with the administrator's certificate as it is now: it is replaced while we run."""
 
     @asynccontextmanager
-    async def administrator() -> AsyncIterator[EtcdClient]:
+    async def administrator() -> AsyncGenerator[EtcdClient]:
         secret = await api.secret(config.namespace, f"{config.etcd}-root")
         texts = {name: text_of(secret, name) for name in _FILES}
         if not all(texts.values()):

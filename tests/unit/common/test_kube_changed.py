@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ Answer = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(folder: Path, answer: Answer) -> AsyncIterator[KubeApi]:
+async def served(folder: Path, answer: Answer) -> AsyncGenerator[KubeApi]:
     """A client of a server that answers watches so."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

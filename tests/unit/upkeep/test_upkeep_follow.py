@@ -6,7 +6,7 @@ Out of scope: what etcd makes of its users (tests/integration/etcd), and what th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -109,7 +109,7 @@ class World(Cluster):
         self.scene.pop(0)()
 
     @asynccontextmanager
-    async def administrator(self) -> AsyncIterator[Any]:
+    async def administrator(self) -> AsyncGenerator[Any]:
         if self.etcd_away:
             message = "etcd: no member answers"
             raise EtcdUnavailableError(message)
