@@ -121,7 +121,8 @@ class Follower:
         found = [read(one) for one in listing["items"]]
         choice = choose(found, listed=self._config.app_namespaces, excluded=self._config.excluded)
         uids = {one.uid for one in found}
-        served = {one.uid for one in choice.served}  # who comes back is looked at as if new
+        # Who comes back is looked at as if new, and who is about to go is not looked at.
+        served = {one.uid for one in choice.served if not one.ending}
         self._looks = {uid: at for uid, at in self._looks.items() if uid in served}
         self._said = {uid: text for uid, text in self._said.items() if uid in uids}
         self._failing &= served

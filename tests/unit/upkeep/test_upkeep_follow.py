@@ -59,6 +59,7 @@ class World(Cluster):
         self.users = Users()
         self.labels: dict[str, tuple[str, str | None]] = {}  # name to uid and label
         self.version = 0
+        self.ending: set[str] = set()  # namespaces
         self.silent = False
         self.etcd_away = False
         self.now = 0.0  # seconds since START
@@ -88,7 +89,10 @@ class World(Cluster):
         items = []
         for name, (uid, label) in self.labels.items():
             labels = {} if label is None else {"tenure.dev/store": label}
-            items.append({"metadata": {"name": name, "uid": uid, "labels": labels}})
+            meta: Json = {"name": name, "uid": uid, "labels": labels}
+            if name in self.ending:
+                meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            items.append({"metadata": meta})
         return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
 
     async def changed(self, what: str, path: str, *, version: str, within: float) -> None:
@@ -314,6 +318,20 @@ async def test_it_waits_for_a_change_of_what_it_has_seen(world: World) -> None:
     assert world.told("shop") == ["StoreReady"]
     within = CONFIG.look_every - BETWEEN  # since the look at the Secrets
     assert [one for _, one in world.waits] == [CONFIG.look_every, within, within]
+
+
+async def test_a_namespace_that_does_not_come_to_its_end_is_no_reason_to_hurry(
+    world: World,
+) -> None:
+    """Its pods keep their access until they have ended."""
+    world.label("shop")
+    follower = world.follower()
+    world.scene = [lambda: world.ending.add("shop"), lambda: None]
+    with pytest.raises(EndError):
+        await follower.run()
+    assert "tenure:shop" in world.users.held
+    assert world.waits[-1][1] == CONFIG.look_every
+    assert world.told("shop") == ["StoreReady"]
 
 
 async def test_it_says_that_it_has_not_begun_and_what_is_wrong(world: World) -> None:
