@@ -19,6 +19,7 @@ from tenure_common.errors import BadSettingError, ClusterApiError
 Json = dict[str, Any]
 
 ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MISSING: Final = 404
 _CONFLICT: Final = 409
 _FAILED: Final = 400
 _LONGEST_REASON: Final = 300  # characters of the API server's answer in a message
@@ -97,6 +98,35 @@ class KubeApi:
         path = _secret(metadata["namespace"], metadata["name"])
         return bool(await self.call("update secret", "PUT", path, secret, conflict={}))
 
+    async def changed(self, what: str, path: str, *, version: str, within: float) -> None:
+        """Wait until something in a list changes, or ``within`` seconds are over.
+
+        Args:
+            what: the call, for messages.
+            path: of the list.
+            version: of the list that was read; whatever came after it counts.
+            within: seconds.
+
+        Raises: ClusterApiError.
+        """
+        assert self._session is not None, "used outside of its context"  # noqa: S101 - our own mistake
+        span = max(1, int(within))
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(span)}
+        deadline = self._timeout.total or 0.0  # of the server, to begin and to end
+        try:
+            async with self._session.get(
+                self._server + path,
+                params=query,
+                headers={"Authorization": f"Bearer {self._token()}"},
+                timeout=aiohttp.ClientTimeout(total=span + 2 * deadline),
+            ) as answer:
+                if answer.status >= _FAILED:
+                    raise self._failed(what, f"{answer.status} {_reason(await answer.text())}")
+                # One line a change, of any length: that there is one is all that counts.
+                await answer.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._failed(what, f"{type(error).__name__} {error}") from error
+
     async def call(  # noqa: PLR0913 - what a request consists of
         self,
         what: str,
@@ -105,6 +135,7 @@ class KubeApi:
         body: Json | None = None,
         *,
         conflict: Json | None = None,
+        missing: Json | None = None,
         form: str = "application/json",
     ) -> Json:
         """One request.  Raises: ClusterApiError.
@@ -115,12 +146,13 @@ class KubeApi:
             path: from the server's root on.
             body: JSON to send.
             conflict: the answer when the object was changed since it was read; None = an error.
+            missing: the answer when there is no such object; None = an error.
             form: media type of the body.
         """
         assert self._session is not None, "used outside of its context"  # noqa: S101 - our own mistake
         params = {} if body is None else {"fieldManager": self._manager}
         try:
-            token = self._token_file.read_text(encoding="ascii").strip()
+            token = self._token()
             async with self._session.request(
                 method,
                 self._server + path,
@@ -130,6 +162,8 @@ class KubeApi:
             ) as answer:
                 if answer.status == _CONFLICT and conflict is not None:
                     return conflict
+                if answer.status == _MISSING and missing is not None:
+                    return missing
                 if answer.status >= _FAILED:
                     raise self._failed(what, f"{answer.status} {_reason(await answer.text())}")
                 document: Any = await answer.json(content_type=None)
@@ -138,6 +172,9 @@ class KubeApi:
         if not isinstance(document, dict):
             raise self._failed(what, "the answer is no object")
         return document  # pyright: ignore[reportUnknownVariableType] - JSON, as it is
+
+    def _token(self) -> str:
+        return self._token_file.read_text(encoding="ascii").strip()
 
     def _failed(self, what: str, reason: str) -> ClusterApiError:
         self._count_failure(what)

@@ -46,6 +46,7 @@ ANNOTATION_INJECTED = "tenure.dev/injected"  # the injector's version, on a pod 
 ANNOTATION_DAPR_ENABLED = "dapr.io/enabled"
 LABEL_INJECT = ANNOTATION_INJECT
 LABEL_APP_ID = ANNOTATION_APP_ID  # the injector sets it, so that selectors find an app's pods
+LABEL_STORE = "tenure.dev/store"  # on a namespace: "true" gives it a user of etcd
 SIDECAR_CONTAINER = "tenure"
 STORE_SECRET = "tenure-store"  # noqa: S105 - the name of a Secret in the app's namespace
 PEERS_SECRET = "tenure-peers"  # noqa: S105 - the same, for TLS between the engines of an app

@@ -97,7 +97,13 @@ def upkeep(argv: Sequence[str]) -> int:
     from tenure_sidecar.upkeep import process  # noqa: PLC0415 - need none of it
 
     config = configured(settings.UpkeepConfig, argv, usage=_UPKEEP, elsewhere=every_setting())
-    return 0 if config is None else process.main(config)
+    if config is None:
+        return 0
+    if config.follow:
+        from tenure_sidecar.upkeep import following  # noqa: PLC0415 - a job needs no web server
+
+        return following.main(config)
+    return process.main(config)
 
 
 def selftest(argv: Sequence[str]) -> int:

@@ -68,6 +68,24 @@ ALLOWED: set[Right] = {
     ),
 }  # fmt: skip
 
+BY_LABEL: set[Right] = {  # with store.byLabel alone
+    ("namespaces", "cluster", "/namespaces", "*", "list watch"),
+    ("namespaces", "cluster", "/secrets", "*", "create"),
+    ("namespaces", "cluster", "/events", "*", "create"),
+    *(
+        ("namespaces", "cluster", "/secrets", name, "get update")
+        for name in ("tenure-store", "tenure-peers")
+    ),
+    *(
+        ("namespaces", "release", "/secrets", name, "get")
+        for name in ("tenure-ca", "tenure-etcd-root")
+    ),
+    ("namespaces", "release", "apps/statefulsets", "tenure-etcd", "get"),
+}
+STORE_SECRETS: Right = (
+    "namespaces", "cluster", "/secrets", "tenure-store tenure-peers", "get update"
+)  # fmt: skip
+
 
 def rights(objects: list[Json]) -> set[Right]:
     """Every rule of every role, one line for each resource."""
@@ -91,12 +109,14 @@ def test_rights_are_those_of_the_list(rendered: dict[str, list[Json]]) -> None:
     assert rights(rendered["default"]) == ALLOWED
 
 
-def table(objects: list[Json]) -> str:
-    """Rights, as the README shows them."""
+def table(objects: list[Json], *, of: str = "") -> str:
+    """Rights, as the README shows them; ``of`` one who has them."""
     lines = ["| who | where | what | which | may |", "|---|---|---|---|---|"]
     for role in objects:
         if role["kind"] in {"Role", "ClusterRole"}:
             who = role["metadata"]["name"].rsplit("-", 1)[-1]
+            if of not in ("", who):
+                continue
             where = role["metadata"].get("namespace", "cluster")
             for _, _, what, names, verbs in sorted(rights([role])):
                 which = "all" if names == "*" else ", ".join(f"`{name}`" for name in names.split())
@@ -106,13 +126,19 @@ def table(objects: list[Json]) -> str:
 
 def test_the_readme_has_them_all(helm: Helm) -> None:
     text = (CHART / "README.md").read_text(encoding="utf-8")
-    objects = helm.template(*example("default"), "--set", "store.namespaces={shop}")
-    made = re.sub(
-        r"(<!-- rights: begin -->\n).*?(<!-- rights: end -->)",
-        lambda match: f"{match[1]}\n{table(objects)}\n\n{match[2]}",
-        text,
-        flags=re.DOTALL,
-    )
+    listed = helm.template(*example("default"), "--set", "store.namespaces={shop}")
+    labelled = helm.template(*example("default"), "--set", "store.byLabel=true")
+    made = text
+    for mark, rows in (
+        ("rights", table(listed)),
+        ("rights by label", table(labelled, of="namespaces")),
+    ):
+        made = re.sub(
+            rf"(<!-- {mark}: begin -->\n).*?(<!-- {mark}: end -->)",
+            lambda match, rows=rows: f"{match[1]}\n{rows}\n\n{match[2]}",  # type: ignore[misc]
+            made,
+            flags=re.DOTALL,
+        )
     if os.environ.get("TENURE_WRITE_GOLDEN") == "1":
         (CHART / "README.md").write_text(made, encoding="utf-8")
         text = made
@@ -124,6 +150,8 @@ def test_no_example_gives_more(objects: list[Json]) -> None:
         ("upkeep", "release", "/secrets", name, "get update")
         for name in ("flows-store", "flows-peers", "tenure-peers")
     }
+    allowed |= BY_LABEL
+    allowed |= {("upkeep", "cluster", "/namespaces", one, "get") for one in ("bank", "shop")}
     allowed |= {(*right[:3], name, right[4]) for right in ALLOWED for name in right[3].split()}
     for who, where, what, names, verbs in rights(objects):
         for name in names.replace("tenure-flows", "tenure").split():
@@ -183,7 +211,10 @@ def test_nothing_is_a_wildcard_and_no_secret_is_for_all(objects: list[Json]) -> 
     for _who, where, what, names, verbs in rights(objects):
         assert "*" not in verbs
         assert "*" not in what
-        assert "secrets" not in what or (where == "release" and names != "*")
+        if (_who, where, what, names, verbs) in BY_LABEL | {STORE_SECRETS}:
+            named(objects, "ValidatingAdmissionPolicyBinding", "tenure-namespaces")
+        else:
+            assert "secrets" not in what or (where == "release" and names != "*")
         assert "exec" not in what
 
 

@@ -172,6 +172,7 @@ def test_a_replica_of_the_injector_may_drain_and_a_whole_one_is_left(
         "store.etcd.image.tag=",
         "store.etcd.persistence.size=lots",
         "store.etcd.compactionRetention=soon",
+        "store.byLabel=maybe",
         "store.appSecret=No",
         "store.peersSecret=",
         "upkeep.schedule=daily",

@@ -6,9 +6,6 @@ this machine, with the chart's arguments and its account's rights.
 
 from __future__ import annotations
 
-import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,65 +13,18 @@ from typing import Any
 
 import pytest
 
-from support.helm import CHART, EXAMPLES, Helm, HelmError, example
+from support.helm import CHART, EXAMPLES, HelmError, example
 from support.injector import READY_WITHIN, Injector
 from support.kube.controlplane import ControlPlane
 from support.kube.kubectl import Kubectl
 from support.kube.objects import workflow
 from support.kube.operating import until
+from support.kube.release import WITHOUT_DEFINITIONS, Release
 
 WEBHOOK = "mutatingwebhookconfiguration"
 # The Prometheus operator's definitions are not in the test's cluster.
 WITHOUT_FOREIGN = ("--set", "monitoring.enabled=false,monitoring.rules.enabled=false")
-# They are the whole cluster's, so one release at a time can have them.
-WITHOUT_DEFINITIONS = ("--set", "crds.enabled=false")
 DEFINITIONS = "customresourcedefinition,validatingadmissionpolicy,validatingadmissionpolicybinding"
-
-
-class Release:
-    """One release in a namespace of its own, where *restricted* is enforced."""
-
-    def __init__(self, control_plane: ControlPlane, folder: Path) -> None:
-        self.name = f"tenure-{secrets.token_hex(3)}"
-        self.injector = f"{self.name}-injector"
-        self.kubectl = control_plane.kubectl.using("-n", self.name)
-        self._helm = Helm(folder, kubeconfig=control_plane.admin)
-        self.kubectl("create", "namespace", self.name)
-        self.kubectl(
-            "label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted"
-        )
-
-    def helm(self, verb: str, *words: str | Path) -> str:
-        """One command of helm about this release."""
-        return self._helm(verb, self.name, *words, "--namespace", self.name)
-
-    def install(self, *words: str | Path) -> None:
-        """Install the chart."""
-        self.helm("install", CHART, *words)
-
-    def upkeep(self, control_plane: ControlPlane, folder: Path) -> None:
-        """Run the upkeep here, with its account's rights, for all but etcd, which needs a node."""
-        token = folder / "upkeep.token"
-        token.write_text(self.kubectl("create", "token", f"{self.name}-upkeep"))
-        subprocess.run(
-            [
-                *(Path(sys.executable).parent / "tenure", "upkeep", "--gateway=true"),
-                *(f"--namespace={self.name}", f"--full-name={self.name}"),
-                *(f"--api-server={control_plane.server}", f"--api-token-file={token}"),
-                f"--api-ca-file={control_plane.certificates.authority}",
-            ],
-            check=True,
-        )
-
-    def left(self, kind: str) -> list[str]:
-        """Names of the release's objects of a kind, in the namespace or the whole cluster."""
-        label = f"app.kubernetes.io/instance={self.name}"
-        return self.kubectl("get", kind, "-l", label, "-o", "name").split()
-
-    def close(self) -> None:
-        """Take it away, whatever the test left of it."""
-        self._helm("uninstall", self.name, "--namespace", self.name, "--ignore-not-found")
-        self.kubectl("delete", "namespace", self.name, "--wait=false")
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from typing import Any
 
 from support.kube import intruder
 from support.kube.cluster import Cluster
-from support.kube.whole import APP, SYSTEM, Shop, deployment, namespace
+from support.kube.whole import APP, SYSTEM, Shop, deployment, is_ready, namespace
 
 OTHER = "market"
+LATE = "evening"
 ETCD = f"tenure-etcd.{SYSTEM}.svc:2379"
 PYTHON = "/usr/local/bin/python3"
 
@@ -24,10 +25,10 @@ def address(pod: dict[str, Any]) -> str:
     return f"{pod['status']['podIP']}:50002"
 
 
-def tried(at: Shop, pod: str, target: str) -> dict[str, Any]:
-    """What a pod of ``at`` gets of the app ``shop``, and of its engine at ``target``."""
+def tried(at: Shop, pod: str, target: str, *, of: str = APP) -> dict[str, Any]:
+    """What a pod of ``at`` gets of the app ``shop`` in a namespace, and of its engine at ``target``."""
     text = Path(intruder.__file__).read_text(encoding="utf-8")
-    words = (PYTHON, "-c", text, ETCD, APP, "shop", target)
+    words = (PYTHON, "-c", text, ETCD, of, "shop", target)
     return dict(json.loads(at.kubectl("exec", pod, "-c", "tenure", "--", *words)))
 
 
@@ -79,6 +80,42 @@ def test_a_pod_of_another_namespace_is_kept_out(shop: Shop, cluster: Cluster) ->
         assert market.ended("of-the-market") == 2
     finally:
         market.kubectl("delete", "deployment", "shop", "--ignore-not-found")
+        shop.release("upgrade")
+
+
+def test_a_label_lets_a_pod_start_and_its_end_keeps_it_out(shop: Shop, cluster: Cluster) -> None:
+    """Nobody runs helm in between; what was written before is there when access is back."""
+    namespace(cluster, LATE)
+    admin = cluster.plane.kubectl
+    shop.release("upgrade", "store.byLabel=true")
+    late = Shop(cluster, shop.helm, namespace=LATE)
+    try:
+        late.kubectl.apply(deployment("shop", namespace=LATE))
+        late.until(
+            lambda: "tenure-store" in late.kubectl("get", "events")
+        )  # what its pod waits for
+        assert not any(is_ready(one) for one in late.pods())
+        admin("label", "namespace", LATE, "tenure.dev/store=true")
+        (pod,) = late.ready()
+        late.start("order", "before", 2)
+        assert late.ended("before") == 2
+        (target,) = map(address, late.pods())
+        assert tried(late, pod, target, of=LATE)["etcd"]["write"] == "written"
+
+        admin("label", "namespace", LATE, "tenure.dev/store-")
+        late.until(lambda: "StoreEnded" in late.kubectl("get", "events"))
+        for what in ("read", "write"):
+            refused = tried(late, pod, target, of=LATE)["etcd"][what]
+            assert refused.startswith("EtcdAccessError"), refused
+        shop.start("order", "meanwhile", 2)
+        assert shop.ended("meanwhile") == 2
+
+        admin("label", "namespace", LATE, "tenure.dev/store=true")
+        late.until(lambda: late.state("before").get("status") == "COMPLETED")
+        late.start("order", "after", 2)
+        assert late.ended("after") == 2
+    finally:
+        late.kubectl("delete", "deployment", "shop", "--ignore-not-found")
         shop.release("upgrade")
 
 

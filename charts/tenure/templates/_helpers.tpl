@@ -55,7 +55,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 
 {{/* Whether there is anything for the upkeep to do; empty = no. */}}
 {{- define "tenure.upkeep" -}}
-{{- if or (include "tenure.ownEtcd" .) (include "tenure.gatewayCertificate" .) .Values.store.namespaces }}yes{{ end -}}
+{{- if or (include "tenure.ownEtcd" .) (include "tenure.gatewayCertificate" .) .Values.store.namespaces .Values.store.byLabel }}yes{{ end -}}
 {{- end -}}
 
 {{/* Where the store is, as the engine's setting takes it. */}}
@@ -112,7 +112,9 @@ spec:
         - --full-name={{ include "tenure.fullname" . }}
         - --etcd-members={{ ternary .Values.store.etcd.members 0 (eq (include "tenure.ownEtcd" .) "yes") }}
         - --etcd-quota={{ .Values.store.etcd.quotaBytes | int64 }}
-        {{- if .Values.store.namespaces }}
+        {{- if .Values.store.byLabel }}
+        - --app-users=false
+        {{- else if .Values.store.namespaces }}
         - --app-namespaces={{ join "," .Values.store.namespaces }}
         - --app-secret={{ .Values.store.appSecret }}
         - --peers-secret={{ .Values.store.peersSecret }}

@@ -82,9 +82,12 @@ class Users:
         return True
 
     async def forget(self, user: str) -> bool:
-        """Take away a user and its role; returns whether there was one."""
-        there = await self._unless(_MISSING, _USER_DELETE, pb.AuthUserDeleteRequest(name=user))
+        """Take away a user and its role; returns whether there was one.
+
+        The user goes last, so that what was cut short is found again among ``names``.
+        """
         await self._unless(_MISSING, _ROLE_DELETE, pb.AuthRoleDeleteRequest(role=user))
+        there = await self._unless(_MISSING, _USER_DELETE, pb.AuthUserDeleteRequest(name=user))
         return there is not None
 
     # --- parts ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -40,6 +41,30 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Namespaces of apps; each gets a user of etcd and a certificate of peers."
         ),
     ] = ()
+    app_users: Annotated[
+        bool,
+        Meta(description="Give them their users of etcd, and take away those of any others."),
+    ] = True
+    follow: Annotated[
+        bool,
+        Meta(
+            description="Stay, and look after namespaces of apps alone, as they come and go: those "
+            f"named and those with the label {names.LABEL_STORE}=true."
+        ),
+    ] = False
+    exclude_namespaces: Annotated[
+        tuple[str, ...],
+        Meta(description="Namespaces that no label counts for, beside the installation's own."),
+    ] = ("kube-system", "kube-public", "kube-node-lease")
+    look_every: Annotated[
+        float, Meta(ge=1, description="Longest time between two looks at a namespace's Secrets.")
+    ] = 900.0
+    health_host: Annotated[
+        str, Meta(description="Address for probes and metrics of one that stays.")
+    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+    health_port: Annotated[int, Meta(ge=0, le=65535, description="Port for them; 0 = any.")] = (
+        names.PORT_HEALTH
+    )
     app_secret: Annotated[
         str, Meta(description="Secret there, for the certificate of that user.")
     ] = names.STORE_SECRET
@@ -69,6 +94,11 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.full_name}-etcd"
 
     @property
+    def excluded(self) -> frozenset[str]:
+        """Namespaces that no label counts for."""
+        return frozenset({self.namespace, *self.exclude_namespaces})
+
+    @property
     def members(self) -> tuple[str, ...]:
         """Host names of etcd's members."""
         names = (f"{self.etcd}-{number}" for number in range(self.etcd_members))
@@ -84,9 +114,28 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[str] = frozenset()
 
 
+_OF_A_NAMESPACE: Final = "tenure:"  # all users with such a name are the upkeep's
+
+
 def user_of(namespace: str) -> str:
     """The user of etcd who may use a namespace's keys."""
-    return f"tenure:{namespace}"
+    return f"{_OF_A_NAMESPACE}{namespace}"
+
+
+def namespace_of(user: str) -> str:
+    """The namespace of a user that ``user_of`` made."""
+    return user.removeprefix(_OF_A_NAMESPACE)
+
+
+def left_over(users: Iterable[str], namespaces: Collection[str]) -> list[str]:
+    """The users whose access ends, in order.
+
+    Args:
+        users: all of etcd; only those with a name that ``user_of`` makes are looked at.
+        namespaces: those that are served.
+    """
+    kept = {user_of(one) for one in namespaces}
+    return sorted(one for one in users if one.startswith(_OF_A_NAMESPACE) and one not in kept)
 
 
 def wanted(config: UpkeepConfig) -> tuple[Wanted, ...]:

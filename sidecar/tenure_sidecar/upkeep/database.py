@@ -8,13 +8,13 @@ the leader last, only when every member is well, and only when it is worth it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from tenure_common.errors import EtcdOutcomeUnknownError, EtcdUnavailableError, StoreError
 from tenure_sidecar.etcd import EtcdClient, Status
-from tenure_sidecar.upkeep.config import GATEWAY_USER, user_of
+from tenure_sidecar.upkeep.config import GATEWAY_USER, left_over, user_of
 
 _log = structlog.get_logger(__name__)
 
@@ -47,20 +47,59 @@ async def insist(
             await asyncio.sleep(_LOOK_EVERY)
 
 
-async def users(client: EtcdClient, namespaces: Sequence[str] = ()) -> list[str]:
+async def users(client: EtcdClient, served: Collection[str] | None = ()) -> list[str]:
     """Give the gateway and each namespace its part, and have etcd ask who a client is.
+
+    Args:
+        client: of the administrator.
+        served: the namespaces with apps; users of others are taken away.  None = users of
+            namespaces are none of our business.
 
     Returns what was done.  Raises: StoreError.
     """
-    done: list[str] = []
-    parts = {user_of(one): b"%s%s/" % (EVERYTHING, one.encode()) for one in namespaces}
-    for user, prefix in {GATEWAY_USER: EVERYTHING, **parts}.items():
-        if await client.users.allow(user, prefix):
-            done.append(f"etcd: user {user} may read and write {prefix.decode()}")
+    done = await _allow(client, {GATEWAY_USER: EVERYTHING})
+    if served is not None:
+        more, _ = await namespaces(client, serve=served, keep=served)
+        done += more
     if not await client.users.required():
         await client.users.require()
         done.append("etcd: every client is asked who it is")
     return done
+
+
+async def namespaces(
+    client: EtcdClient, *, serve: Collection[str], keep: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Give namespaces their users, and take away those of others; what these wrote stays.
+
+    Args:
+        client: of the administrator.
+        serve: those that are looked at.
+        keep: those that have a right to a user, looked at or not.
+
+    Returns what was done, and the users that were taken away.  Raises: StoreError.
+    """
+    done = await _allow(client, {user_of(one): prefix_of(one) for one in serve})
+    gone = [
+        user
+        for user in left_over(await client.users.names(), keep)
+        if await client.users.forget(user)
+    ]
+    done += [f"etcd: user {user} taken away, its namespace is not served" for user in gone]
+    return done, gone
+
+
+async def _allow(client: EtcdClient, parts: Mapping[str, bytes]) -> list[str]:
+    return [
+        f"etcd: user {user} may read and write {prefix.decode()}"
+        for user, prefix in parts.items()
+        if await client.users.allow(user, prefix)
+    ]
+
+
+def prefix_of(namespace: str) -> bytes:
+    """What the keys of a namespace begin with."""
+    return b"%s%s/" % (EVERYTHING, namespace.encode())
 
 
 def worthwhile(members: Sequence[Status], *, least: int) -> list[Status]:

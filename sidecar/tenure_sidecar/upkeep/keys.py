@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -45,10 +47,18 @@ class Cluster(Protocol):
         """Write it over the version that was read; False when that is not the newest."""
         ...
 
-    async def call(
-        self, what: str, method: str, path: str, body: Json | None = None, *, form: str = ...
+    async def call(  # noqa: PLR0913 - what a request consists of
+        self,
+        what: str,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        conflict: Json | None = ...,
+        missing: Json | None = ...,
+        form: str = ...,
     ) -> Json:
-        """Any other request."""
+        """Any other request; ``conflict`` and ``missing`` are answers for these cases."""
         ...
 
 
@@ -61,6 +71,7 @@ class Keys:
         self._config = config
         self.done: list[str] = []  # what was done, for people
         self.failed: list[str] = []  # which namespaces of apps have no good certificate, and why
+        self.served = config.app_namespaces  # those that are there, once ``look`` has looked
 
     async def look(self, now: float) -> None:
         """Do what there is to do; ``now`` in seconds since the Unix epoch.
@@ -72,7 +83,8 @@ class Keys:
         material = await self._authority(now)
         newest, *older = authority.read(material).authorities
         trusted = await self._trusted(newest.key_id, sole=not older)
-        for one in wanted(self._config):
+        self.served = tuple([one for one in self.served if await self._exists(one)])
+        for one in wanted(msgspec.structs.replace(self._config, app_namespaces=self.served)):
             try:
                 await self._leaf(one, material, now=now, trusted=trusted)
             except (ClusterApiError, BadCertificateError) as error:
@@ -81,6 +93,35 @@ class Keys:
                 self._fail(f"{one.namespace}/{one.secret}: {error}")
         await self._restart(newest.key_id, sole=not older)
 
+    async def serve(self, namespaces: Collection[str], now: float) -> dict[str, str]:
+        """Do for namespaces of apps alone what there is to do, with the authority that is there.
+
+        A Secret that is missing is made.  ``now`` in seconds since the Unix epoch.
+
+        Returns which of them have no good certificate, and why.
+        Raises: ClusterApiError, BadCertificateError for what concerns them all.
+        """
+        config = msgspec.structs.replace(self._config, app_namespaces=tuple(namespaces))
+        secret = await self._cluster.secret(config.namespace, f"{config.full_name}-ca")
+        material = _authority_in(secret)
+        held = authority.read(material).authorities
+        if not held:
+            message = (
+                f"Secret '{config.full_name}-ca' is empty: the upkeep's Job has yet to fill it"
+            )
+            raise BadCertificateError(message)
+        trusted = await self._trusted(held[0].key_id, sole=len(held) == 1)
+        failed: dict[str, str] = {}
+        for one in wanted(config):
+            if one.namespace not in namespaces or one.namespace in failed:
+                continue
+            try:
+                await self._make_secret(one)
+                await self._leaf(one, material, now=now, trusted=trusted)
+            except (ClusterApiError, BadCertificateError) as error:
+                failed[one.namespace] = f"Secret {one.secret}: {error}"
+        return failed
+
     # --- the authority ----------------------------------------------------------------------------
 
     async def _authority(self, now: float) -> Material:
@@ -88,9 +129,7 @@ class Keys:
         name, life = self._config.full_name, self._config.authority_life
         for _ in range(_MOST_STEPS):
             secret = await self._cluster.secret(self._config.namespace, f"{name}-ca")
-            material = Material(
-                bundle=text_of(secret, _BUNDLE), authority_key=text_of(secret, _AUTHORITY_KEY)
-            )
+            material = _authority_in(secret)
             held = authority.read(material).authorities
             trusted = bool(held) and await self._trusted(held[0].key_id, sole=len(held) == 1)
             match authority_step(held, now=now, trusted=trusted, replace=_asked(secret)):
@@ -133,7 +172,40 @@ class Keys:
         config = self._config
         return f"/apis/apps/v1/namespaces/{config.namespace}/statefulsets/{config.etcd}"
 
+    async def _exists(self, namespace: str) -> bool:
+        """Whether a namespace of apps is there; True too when that cannot be found out."""
+        path = f"/api/v1/namespaces/{quote(namespace)}"
+        try:
+            found = await self._cluster.call("get namespace", "GET", path, missing={})
+        except ClusterApiError as error:
+            self._fail(f"{namespace}: {error}")
+            return True
+        if not found:
+            self._fail(
+                f"{namespace}: the namespace is gone, so its user of etcd is taken away; take it "
+                "from store.namespaces, or create it and repeat the helm upgrade"
+            )
+        return bool(found)
+
     # --- a leaf -----------------------------------------------------------------------------------
+
+    async def _make_secret(self, one: Wanted) -> None:
+        """Make it, empty, unless it is there."""
+        place = f"/api/v1/namespaces/{quote(one.namespace)}/secrets"
+        path = f"{place}/{quote(one.secret)}"
+        if await self._cluster.call("get secret", "GET", path, missing={}):
+            return
+        secret: Json = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": one.secret,
+                "namespace": one.namespace,
+                "labels": {"app.kubernetes.io/part-of": "tenure"},
+            },
+            "type": "Opaque",
+        }
+        await self._cluster.call("create secret", "POST", place, secret, conflict={})
 
     async def _leaf(self, one: Wanted, material: Material, *, now: float, trusted: bool) -> None:
         for _ in range(_MOST_STEPS):
@@ -194,6 +266,10 @@ class Keys:
     def _fail(self, what: str) -> None:
         self.failed.append(what)
         _log.error("upkeep", failed=what)
+
+
+def _authority_in(secret: Json) -> Material:
+    return Material(bundle=text_of(secret, _BUNDLE), authority_key=text_of(secret, _AUTHORITY_KEY))
 
 
 def _asked(secret: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from tenure_common.clock import monotonic, wall_ns
 from tenure_common.kube import KubeApi, api_server
 from tenure_sidecar.etcd import EtcdClient, Tls
@@ -65,6 +67,7 @@ async def run(config: UpkeepConfig, done: list[str], failed: list[str]) -> None:
         if not config.etcd_members:
             return
         secret = await api.secret(config.namespace, f"{config.etcd}-root")
+    config = msgspec.structs.replace(config, app_namespaces=keys.served)
     with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
         files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
         for file in files:
@@ -78,7 +81,8 @@ async def _etcd(config: UpkeepConfig, tls: Tls, done: list[str]) -> None:
     client = EtcdClient(endpoints, clock=monotonic, tls=tls)
 
     async def users() -> list[str]:
-        return await database.users(client, config.app_namespaces)
+        served = config.app_namespaces if config.app_users else None
+        return await database.users(client, served)
 
     async def space() -> list[str]:
         return await database.space(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 import trustme
@@ -13,6 +14,7 @@ import trustme
 from support.etcd import Certificates, Cluster, versions
 from tenure_common.errors import EtcdAccessError, EtcdUnavailableError
 from tenure_sidecar.etcd import EtcdClient, Tls
+from tenure_sidecar.etcd.users import Users
 from tenure_sidecar.upkeep import database
 
 SHOP = b"/tenure/shop/"
@@ -53,6 +55,12 @@ class Store:
 
     def client(self, user: str) -> EtcdClient:
         return EtcdClient(self.cluster.urls, clock=monotonic, tls=self.certificates.client(user))
+
+    def ctl(self, *words: str) -> str:
+        """What etcd's own tool prints for the administrator."""
+        files = self.certificates.client("root")
+        tls = ["--cacert", files.ca, "--cert", files.cert, "--key", files.key]
+        return self.cluster.ctl(*words, tls=tls)
 
     async def may(self, user: str, key: bytes) -> bool:
         """Whether a user may write and read a key."""
@@ -121,6 +129,63 @@ async def test_who_is_forgotten_may_do_nothing(store: Store, root: EtcdClient) -
     assert await root.users.forget("tenure:shop")
     assert not await store.may("tenure:shop", b"/tenure/shop/a")
     assert not await root.users.forget("tenure:shop")
+
+
+async def test_a_namespace_that_is_not_served_any_more_has_no_access(
+    store: Store, root: EtcdClient
+) -> None:
+    """Its user is gone and so is its role; what it has written stays."""
+    await root.users.allow("backup", b"/tenure/")  # somebody else's
+    await database.users(root, ["bank", "shop"])
+    assert await store.may("tenure:bank", b"/tenure/bank/a")
+    assert await database.users(root, None) == [], "somebody else looks after them"
+    assert await database.users(root, ["shop"]) == [
+        "etcd: user tenure:bank taken away, its namespace is not served"
+    ]
+    assert not await store.may("tenure:bank", b"/tenure/bank/a")
+    assert await store.may("tenure:shop", b"/tenure/shop/a")
+    assert await root.users.names() == ["backup", "root", "tenure-gateway", "tenure:shop"]
+    assert "tenure:bank" not in store.ctl("role", "list")
+    assert await root.get(b"/tenure/bank/a") is not None
+    assert await database.users(root, ["shop"]) == []
+    assert await database.users(root, ["bank", "shop"]) == [
+        "etcd: user tenure:bank may read and write /tenure/bank/"
+    ]
+    assert await store.may("tenure:bank", b"/tenure/bank/a")
+
+
+async def test_whoever_is_served_and_not_looked_at_keeps_access(
+    store: Store, root: EtcdClient
+) -> None:
+    await database.users(root, ["bank", "shop"])
+    done, gone = await database.namespaces(root, serve=["depot"], keep=["depot", "shop"])
+    assert gone == ["tenure:bank"]
+    assert done == [
+        "etcd: user tenure:depot may read and write /tenure/depot/",
+        "etcd: user tenure:bank taken away, its namespace is not served",
+    ]
+    for name, may in (("depot", True), ("shop", True), ("bank", False)):
+        assert await store.may(f"tenure:{name}", b"/tenure/%s/a" % name.encode()) is may
+
+
+async def test_what_took_a_user_away_by_half_is_repeated(store: Store, root: EtcdClient) -> None:
+    await database.users(root, ["bank"])
+    send = root.users._call  # the connection breaks between two requests
+    left = 1
+
+    async def once(method: Any, request: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            message = "the connection broke"
+            raise EtcdUnavailableError(message)
+        return await send(method, request)
+
+    with pytest.raises(EtcdUnavailableError):
+        await Users(once).forget("tenure:bank")
+    assert not await store.may("tenure:bank", b"/tenure/bank/a")
+    assert len(await database.users(root)) == 1
+    assert "tenure:bank" not in store.ctl("role", "list") + store.ctl("user", "list")
 
 
 async def test_only_the_administrator_may(store: Store, root: EtcdClient) -> None:

@@ -7,8 +7,6 @@ it, and so does etcd with the bundle that it started with.
 from __future__ import annotations
 
 import base64
-import copy
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,95 +14,14 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from support.upkeep import START, Cluster
 from tenure_common.errors import BadCertificateError, ClusterApiError
-from tenure_common.kube import Json
 from tenure_sidecar.peers.tls import app_name, names
-from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, wanted
-from tenure_sidecar.upkeep.keys import REPLACE, STARTED_WITH, Keys, text_of
+from tenure_sidecar.upkeep.config import DAY, UpkeepConfig, left_over, wanted
+from tenure_sidecar.upkeep.keys import STARTED_WITH, Keys
 
-START = 1_800_000_000.0
 CONFIG = UpkeepConfig(namespace="sys", full_name="tenure", etcd_members=3, gateway=True)
 LEAVES = tuple(one.secret for one in wanted(CONFIG))
-
-
-class Cluster:
-    """Secrets and etcd's StatefulSet; its members read the bundle when they start."""
-
-    def __init__(self, *names: str) -> None:
-        self.secrets: dict[str, Json] = {
-            name: {"metadata": {"namespace": "sys", "name": name, "resourceVersion": "1"}}
-            for name in ("tenure-ca", *names)
-        }
-        self.etcd: Json = {
-            "metadata": {"generation": 1},
-            "spec": {"replicas": 3, "template": {"metadata": {"labels": {}}}},
-            "status": {},
-        }
-        self.started_with = b""
-        self.restarts = 0
-        self.before_write: Any = None
-
-    async def secret(self, namespace: str, name: str) -> Json:
-        name = name if namespace == "sys" else f"{namespace}/{name}"
-        if name not in self.secrets:
-            message = f"the Kubernetes API: get secret failed: 404 '{name}' not found"
-            raise ClusterApiError(message)
-        return copy.deepcopy(self.secrets[name])
-
-    async def replace_secret(self, secret: Json) -> bool:
-        if self.before_write is not None:
-            first, self.before_write = self.before_write, None
-            await first()
-        meta = secret["metadata"]
-        name = meta["name"] if meta["namespace"] == "sys" else f"{meta['namespace']}/{meta['name']}"
-        held = self.secrets[name]["metadata"]["resourceVersion"]
-        if secret["metadata"]["resourceVersion"] != held:
-            return False
-        changed = copy.deepcopy(secret)
-        changed["metadata"]["resourceVersion"] = str(int(held) + 1)
-        self.secrets[name] = changed
-        return True
-
-    async def call(
-        self, what: str, method: str, path: str, body: Json | None = None, *, form: str = ""
-    ) -> Json:
-        assert path == "/apis/apps/v1/namespaces/sys/statefulsets/tenure-etcd", what
-        if method == "PATCH":
-            assert body is not None
-            assert form == "application/merge-patch+json"
-            marks = body["spec"]["template"]["metadata"]["annotations"]
-            self.etcd["spec"]["template"]["metadata"]["annotations"] = marks
-            self.etcd["metadata"]["generation"] += 1
-        return copy.deepcopy(self.etcd)
-
-    def has(self, namespace: str) -> None:
-        """The Secrets that the chart makes in a namespace of apps."""
-        for name in ("tenure-store", "tenure-peers"):
-            there = {"namespace": namespace, "name": name, "resourceVersion": "1"}
-            self.secrets[f"{namespace}/{name}"] = {"metadata": there}
-
-    def roll(self) -> None:
-        """All members start (again)."""
-        generation = self.etcd["metadata"]["generation"]
-        self.etcd["status"] = {
-            "observedGeneration": generation,
-            "updatedReplicas": 3,
-            "readyReplicas": 3,
-            "currentRevision": f"r{generation}",
-            "updateRevision": f"r{generation}",
-        }
-        self.started_with = self.text("tenure-etcd-tls", "ca.crt")
-        self.restarts += 1
-
-    def text(self, name: str, key: str) -> bytes:
-        return text_of(self.secrets[name], key)
-
-    def leaf(self, name: str) -> x509.Certificate:
-        return x509.load_pem_x509_certificate(self.text(name, "tls.crt"))
-
-    def ask(self, name: str) -> None:
-        """As a person: ``kubectl annotate secret NAME tenure.dev/replace=now``."""
-        self.secrets[name]["metadata"]["annotations"] = {REPLACE: "now", "other": "kept"}
 
 
 def vouches(bundle: bytes, leaf: x509.Certificate, now: float) -> bool:
@@ -394,3 +311,43 @@ async def test_a_spoiled_namespace_keeps_nobody_else_from_a_certificate(
     assert len(keys.failed) == 1
     assert keys.failed[0].startswith("bank/tenure-store: ")
     assert reason in keys.failed[0]
+
+
+async def test_a_namespace_that_is_gone_is_not_served(cluster: Cluster) -> None:
+    cluster.has("shop")
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("bank", "shop"))
+    keys = Keys(cluster, config)
+    await keys.look(START)
+    assert keys.served == ("shop",)
+    (told,) = keys.failed
+    assert told.startswith("bank: the namespace is gone")
+    assert "take it from store.namespaces" in told
+    assert "shop/tenure-store: certificate made" in keys.done
+
+
+async def test_a_namespace_is_served_while_nobody_says_that_it_is_gone(cluster: Cluster) -> None:
+    cluster.has("shop")
+    cluster.unanswered = True
+    config = msgspec.structs.replace(CONFIG, app_namespaces=("shop",))
+    keys = Keys(cluster, config)
+    await keys.look(START)
+    assert keys.served == ("shop",)
+    (told,) = keys.failed
+    assert told.startswith("shop: ")
+    assert "get namespace failed: 500" in told
+    assert "shop/tenure-store: certificate made" in keys.done
+
+
+@pytest.mark.parametrize(
+    ("users", "namespaces", "over"),
+    [
+        ([], ["shop"], []),
+        (["tenure:shop"], ["shop"], []),
+        (["tenure:shop", "tenure:bank"], ["shop"], ["tenure:bank"]),
+        (["tenure:shops", "tenure:sho"], ["shop"], ["tenure:sho", "tenure:shops"]),
+        (["tenure:shop"], [], ["tenure:shop"]),
+        (["root", "tenure-gateway", "shop", "tenure", "backup"], [], []),
+    ],
+)
+def test_whose_access_ends(users: list[str], namespaces: list[str], over: list[str]) -> None:
+    assert left_over(users, namespaces) == over
