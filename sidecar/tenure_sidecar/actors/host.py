@@ -39,9 +39,7 @@ from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import TIMER, Timer
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
-from tenure_sidecar.store.port import (
-    Created,
-)
+from tenure_sidecar.store.port import Created
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import ActivityKey, Clock, Work
@@ -411,7 +409,7 @@ class Host:
             self,
             State.fold(head, loaded.history),
             version=loaded.version,
-            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
+            fence=self.fence(head.instance_id),
             inbox=loaded.inbox,
             input=loaded.input,
             seen=loaded.at,
@@ -439,7 +437,7 @@ class Host:
             self,
             State.fold(head, ()),
             version=created.version,
-            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
+            fence=self.fence(head.instance_id),
             inbox=(creation.item,),
             input=given,
             seen=created.at,
@@ -562,6 +560,10 @@ class Host:
         if instance is not None and self.sharing is None:
             return instance.durable
         return await self.store.head(instance_id)
+
+    def fence(self, instance_id: str) -> Fence:
+        """The proof of owning the instance's partition, which must be held."""
+        return self._owned.fence(partition_of(instance_id, self.store.partitions))
 
     def fences(self) -> Sequence[Fence]:
         """What this process owns."""

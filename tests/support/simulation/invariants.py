@@ -1,4 +1,4 @@
-"""What must be true of every run, whatever was done to the cluster: I1 to I12, a function each.
+"""What must be true of every run, whatever was done to the cluster: I1 to I13, a function each.
 
 Each looks at the evidence (the story that etcd tells, the calls of clients, the executions in apps)
 and returns what is wrong, one sentence each.  The first line of its docstring is the invariant.
@@ -412,6 +412,24 @@ def conserved(evidence: Evidence) -> Iterable[str]:
                 yield f"'{name}' lacks {word}, which was acknowledged"
 
 
+def in_order(evidence: Evidence) -> Iterable[str]:
+    """Events are heard in the order of their acknowledgements, at whatever sidecars these were."""
+    if evidence.deaf:  # what etcd did not tell comes when a sweep finds it
+        return
+    sent: dict[str, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        if call.verb == "raise" and call.outcome == OK:
+            sent[call.instance_id].append(call)
+    for name, output in evidence.outputs.items():
+        calls = {call.argument: call for call in sent[name]}
+        heard = [calls[word] for word in (output or "").split(",") if word in calls]
+        latest = float("-inf")  # when one that was heard already was sent
+        for call in heard:
+            if call.returned < latest:
+                yield f"'{name}' heard {call.argument} behind one that was sent later"
+            latest = max(latest, call.sent)
+
+
 def linearizable(evidence: Evidence) -> Iterable[str]:
     """What clients were told of one instance can be put into one order."""
     calls: dict[str, list[Call]] = defaultdict(list)
@@ -451,6 +469,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "I10": the_end_is_final,
     "I11": conserved,
     "I12": linearizable,
+    "I13": in_order,
     "sweep": watches_suffice,
     "exceptions": expected,
 }

@@ -39,7 +39,7 @@ from tenure_sidecar.etcd import (
 from tenure_sidecar.store.etcd.effects import Effects, nest, weight
 from tenure_sidecar.store.etcd.keys import escape
 from tenure_sidecar.store.etcd.values import FAILED, OPEN, Blob, Body, ItemValue, pack
-from tenure_sidecar.store.port import Delivery
+from tenure_sidecar.store.port import Delivery, by_watch
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.turn import InboxItem
@@ -147,13 +147,16 @@ class Draft:
     # --- inbox items ------------------------------------------------------------------------------
 
     def item(self, target: str, item: InboxItem, *, rank: int = 0, own: bool = False) -> Put:
-        """An inbox item, put where it belongs; ``own``: where the owner itself puts it."""
+        """An inbox item, put where it belongs; ``own``: where the owner itself puts it, unless it is
+        to hear of it by its watch.  One of a ``rank`` is carried over, and its owner has it."""
+        heard = not rank and by_watch(item)
         self._place += 1
-        key = self.keys.item(target, item.key, own=own)
+        key = self.keys.item(target, item.key, own=own and not heard)
         body = self.stage(target, f"i/{escape(item.key).decode()}", encode_item(item))
         if isinstance(body, Blob):
             self.large_items.append((target, item.key))
-        return Put(key, pack(key, ItemValue(rank, self._place, self.site.handle, body)))
+        handle = "" if heard else self.site.handle
+        return Put(key, pack(key, ItemValue(rank, self._place, handle, body)))
 
     def take(self, instance_id: str, key: str) -> None:
         """An inbox item goes; nothing when it is not there."""
