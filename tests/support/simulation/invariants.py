@@ -1,4 +1,4 @@
-"""What must be true of every run, whatever was done to the cluster: I1 to I13, a function each.
+"""What must be true of every run, whatever was done to the cluster: I1 to I14, a function each.
 
 Each looks at the evidence (the story that etcd tells, the calls of clients, the executions in apps)
 and returns what is wrong, one sentence each.  The first line of its docstring is the invariant.
@@ -442,6 +442,26 @@ def linearizable(evidence: Evidence) -> Iterable[str]:
             yield f"the answers about '{name}' contradict each other"
 
 
+# --- I14 ------------------------------------------------------------------------------------------
+
+
+def kept_as_long(evidence: Evidence) -> Iterable[str]:
+    """What has ended is deleted when its time is over, not before, and soon after."""
+    for name, versions in evidence.story.heads.items():
+        if not name.startswith("fleeting"):
+            continue
+        for one, then in zip(versions, versions[1:], strict=False):
+            if one.head is None or not one.head.expires_at:
+                continue
+            due = (one.head.expires_at - EPOCH_NS) / 1e9
+            gone = evidence.times[then.revision]
+            if then.head is None and gone < due - 2 * evidence.skew:
+                yield f"'{name}' was deleted {due - gone:.3f} s early"
+            late = gone - max(due + evidence.skew, evidence.healed)
+            if late > GRACE:
+                yield f"'{name}' was deleted {late:.0f} s late"
+
+
 # --- beyond the list ------------------------------------------------------------------------------
 
 
@@ -470,6 +490,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "I11": conserved,
     "I12": linearizable,
     "I13": in_order,
+    "I14": kept_as_long,
     "sweep": watches_suffice,
     "exceptions": expected,
 }

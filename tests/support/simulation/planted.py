@@ -22,6 +22,7 @@ from tenure_sidecar.actors.inflow import Inflow
 from tenure_sidecar.actors.instance import Instance
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.reminders import Reminders
+from tenure_sidecar.actors.retention import RetentionActor
 from tenure_sidecar.actors.sharing import inboxes
 from tenure_sidecar.actors.sharing import sharing as sharings
 from tenure_sidecar.actors.sharing.decide import Decision, Owner
@@ -183,6 +184,39 @@ def timers_lost(put: Plant) -> None:
         self._partitions = tuple(sorted({*self._partitions, *partitions}))
 
     put(Reminders, "add", add)
+
+
+@bug("whoever takes a partition over does not look for what is to be deleted in it")
+def forgotten_retention(put: Plant) -> None:
+    gain = Host.gain
+
+    def deaf(self: Host, partitions: Any) -> None:
+        expiring, self.expiring = self.expiring, lambda _due: None
+        gain(self, partitions)
+        self.expiring = expiring
+
+    put(Host, "gain", deaf)
+
+
+@bug("where one instance is deleted, all that have ended are")
+def early_retention(put: Plant) -> None:
+    class Hasty:
+        def __init__(self, store: Any) -> None:
+            self._store = store
+
+        async def expired(self, partitions: Any, *, until: int, limit: int) -> Any:
+            return await self._store.expired(partitions, until=until + 10**11, limit=limit)
+
+    sweep = RetentionActor.sweep
+
+    async def all_of_them(self: RetentionActor) -> Any:
+        store, self._store = self._store, Hasty(self._store)  # type: ignore[assignment]
+        try:
+            return await sweep(self)
+        finally:
+            self._store = store
+
+    put(RetentionActor, "sweep", all_of_them)
 
 
 # --- the store ------------------------------------------------------------------------------------

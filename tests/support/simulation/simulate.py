@@ -227,6 +227,7 @@ def load(clients: Clients, rng: random.Random) -> None:
         clients.crowd,
         clients.later,
         clients.churn,
+        clients.fleeting,
     ]
 
     async def at_some_time(make: Any) -> None:
@@ -240,6 +241,8 @@ def load(clients: Clients, rng: random.Random) -> None:
     clients.run(at_some_time(clients.churn))
     for _ in range(2):
         clients.run(clients.talk())
+    for _ in range(rng.choice((0, 2, 4))):
+        clients.run(at_some_time(clients.fleeting))
     clients.run(clients.meddle())
     for instance_id in ("register-1", "register-2"):
         for _ in range(2):
