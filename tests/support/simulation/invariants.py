@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from support.audit import problems
@@ -450,7 +451,7 @@ def kept_as_long(evidence: Evidence) -> Iterable[str]:
     for name, versions in evidence.story.heads.items():
         if not name.startswith("fleeting"):
             continue
-        for one, then in zip(versions, versions[1:], strict=False):
+        for one, then in pairwise(versions):
             if one.head is None or not one.head.expires_at:
                 continue
             due = (one.head.expires_at - EPOCH_NS) / 1e9

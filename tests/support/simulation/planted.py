@@ -23,6 +23,7 @@ from tenure_sidecar.actors.instance import Instance
 from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.reminders import Reminders
 from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.actors.sharing import decide as decides
 from tenure_sidecar.actors.sharing import inboxes
 from tenure_sidecar.actors.sharing import sharing as sharings
 from tenure_sidecar.actors.sharing.decide import Decision, Owner
@@ -171,6 +172,22 @@ def lost_hand_off(put: Plant) -> None:
         return {fence.partition: fence.token for fence in fences}
 
     put(EtcdCoordination, "give", give)
+
+
+@bug("a gateway keeps its share when workers come")
+def greedy_gateway(put: Plant) -> None:
+    targets = decides.targets
+
+    def all_able(view: Any, me: Any, suspects: Any, partitions: int) -> Any:
+        def able(one: Any) -> Any:
+            return msgspec.structs.replace(one, worker=one.worker or one.role == decides.GATEWAY)
+
+        members = {name: able(one) for name, one in view.members.items()}
+        view = msgspec.structs.replace(view, members=members)
+        me = msgspec.structs.replace(me, member=able(me.member))
+        return targets(view, me, suspects, partitions)
+
+    put(decides, "targets", all_able)
 
 
 @bug("whoever takes a partition over does not look at what is under way in it")

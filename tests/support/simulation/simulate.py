@@ -83,7 +83,13 @@ def simulate(seed: int) -> Outcome:
 
 async def _play(loop: Machine, seed: int) -> Outcome:
     rng = random.Random(seed)
-    world = World(loop, seed, pods=rng.choice((2, 3, 3, 4)), members=rng.choice((1, 3)))
+    world = World(
+        loop,
+        seed,
+        pods=rng.choice((2, 3, 3, 4)),
+        members=rng.choice((1, 3)),
+        gateways=rng.choice((0, 1, 2)),
+    )
     unexpected: list[str] = []
     limits = _small_limits(rng)
     with _logs_in(world.trace, unexpected), limits:
