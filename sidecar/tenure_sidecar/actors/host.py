@@ -34,7 +34,7 @@ from tenure_sidecar.actors.timers import armed, fired
 from tenure_sidecar.actors.waiters import Waiters
 from tenure_sidecar.actors.writes import Writes
 from tenure_sidecar.engine.events import TaskCompleted, TaskFailed
-from tenure_sidecar.engine.retention import Retention
+from tenure_sidecar.engine.retention import NEVER, Retention
 from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import TIMER, Timer
 from tenure_sidecar.store.group import GroupWriter
@@ -353,8 +353,9 @@ class Host:
             elif instance is None and loaded is not None:
                 instance = self._admit(loaded)
                 fresh = True
-                # A commit of which nobody heard may have brought it where somebody waits for it.
+                # A commit of which nobody heard may have brought it to its end, or to where one waits.
                 self.waiters.changed(loaded.head)
+                self.expiring(loaded.head.expires_at or NEVER)
         except TenureError as failure:
             error = failure
         except asyncio.CancelledError:
