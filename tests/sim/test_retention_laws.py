@@ -7,7 +7,7 @@ backlog is worked off at the rate that is set, and the workflows that run do not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,12 +16,13 @@ import pytest
 from support.one_engine import OneEngine
 from support.toy import ActivityError, Call, Child, Event, Sleep
 from support.virtual import run
-from tenure_common.errors import NoSuchInstanceError, StoreUnavailableError
+from tenure_common.errors import NoSuchInstanceError, OutcomeUnknownError, StoreUnavailableError
 from tenure_sidecar.actors.retention import BATCH, RetentionActor
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.engine.retention import RETENTION_TAG, Retention
 from tenure_sidecar.engine.starting import start
 from tenure_sidecar.store.memory import MemoryDatabase
+from tenure_sidecar.store.port import Commit, Op
 
 SECOND = 10**9
 
@@ -124,6 +125,22 @@ def test_deleted_at_once_and_the_result_is_told_before() -> None:
         async with engine(Retention(any=0)) as one:
             assert await one.finish(await one.begin("empty", "7", instance_id="a")) == "7"
             await asyncio.sleep(1)
+            assert one.there() == set()
+
+    run(main())
+
+
+def test_an_end_of_which_nobody_heard_counts() -> None:
+    async def main() -> None:
+        async with engine(Retention(any=5 * SECOND)) as one:
+
+            def unknown(ops: Sequence[Op]) -> BaseException | None:
+                ends = [op for op in ops if isinstance(op, Commit) and op.turn.head.completed_at]
+                return OutcomeUnknownError("no answer") if ends else None
+
+            one.store.after = unknown
+            assert await one.finish(await one.begin("empty", "7", instance_id="a")) == "7"
+            await asyncio.sleep(6)
             assert one.there() == set()
 
     run(main())

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from support.one_engine import OneEngine
-from support.toy import All, Call, Child, Event, Sleep
+from support.toy import All, Call, Child, Event, Send, Sleep
 from support.virtual import passes
 from tenure_sidecar.actors.sharing.decide import SIDECAR
 from tenure_sidecar.actors.sharing.records import Identity
@@ -42,7 +42,18 @@ def listen(given: str | None) -> Steps:
     return " ".join(heard)
 
 
-WORKFLOWS: dict[str, Any] = {"chain": chain, "family": family, "nap": nap, "listen": listen}
+def tell(given: str | None) -> Steps:
+    yield Send(given or "", "word", "b")
+    return "told"
+
+
+WORKFLOWS: dict[str, Any] = {
+    "chain": chain,
+    "family": family,
+    "nap": nap,
+    "listen": listen,
+    "tell": tell,
+}
 ACTIVITIES = {"add": lambda given: str(int(given or "0") + 1)}
 
 

@@ -34,14 +34,12 @@ from tenure_sidecar.actors.timers import armed, fired
 from tenure_sidecar.actors.waiters import Waiters
 from tenure_sidecar.actors.writes import Writes
 from tenure_sidecar.engine.events import TaskCompleted, TaskFailed
-from tenure_sidecar.engine.retention import Retention
+from tenure_sidecar.engine.retention import NEVER, Retention
 from tenure_sidecar.engine.state import State
 from tenure_sidecar.engine.turn import TIMER, Timer
 from tenure_sidecar.store.group import GroupWriter
 from tenure_sidecar.store.partition import partition_of
-from tenure_sidecar.store.port import (
-    Created,
-)
+from tenure_sidecar.store.port import Created
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import ActivityKey, Clock, Work
@@ -355,8 +353,9 @@ class Host:
             elif instance is None and loaded is not None:
                 instance = self._admit(loaded)
                 fresh = True
-                # A commit of which nobody heard may have brought it where somebody waits for it.
+                # A commit of which nobody heard may have brought it to its end, or to where one waits.
                 self.waiters.changed(loaded.head)
+                self.expiring(loaded.head.expires_at or NEVER)
         except TenureError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -411,7 +410,7 @@ class Host:
             self,
             State.fold(head, loaded.history),
             version=loaded.version,
-            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
+            fence=self.fence(head.instance_id),
             inbox=loaded.inbox,
             input=loaded.input,
             seen=loaded.at,
@@ -439,7 +438,7 @@ class Host:
             self,
             State.fold(head, ()),
             version=created.version,
-            fence=self._owned.fence(partition_of(head.instance_id, self.store.partitions)),
+            fence=self.fence(head.instance_id),
             inbox=(creation.item,),
             input=given,
             seen=created.at,
@@ -562,6 +561,10 @@ class Host:
         if instance is not None and self.sharing is None:
             return instance.durable
         return await self.store.head(instance_id)
+
+    def fence(self, instance_id: str) -> Fence:
+        """The proof of owning the instance's partition, which must be held."""
+        return self._owned.fence(partition_of(instance_id, self.store.partitions))
 
     def fences(self) -> Sequence[Fence]:
         """What this process owns."""

@@ -1,8 +1,13 @@
 """What reaches an instance from elsewhere: rows in its inbox that its copy did not put there.
 
 Three ways lead here.  A commit of this process tells of the messages that it sent (``inform``).  The
-store's watch tells of what other processes sent (``arrived``).  And where nobody can say what was
-sent, because an outcome is unknown or a watch has a hole, the store is asked (``refresh``).
+store's watch tells of what other processes sent, and of everything that is of a kind that clients
+send (``arrived``).  And where nobody can say what was sent, because an outcome is unknown or a watch
+has a hole, the store is asked (``refresh``).
+
+What clients send is taken in by one way only, so that it comes in the store's order: whoever was
+told that an event is safe may tell the next one elsewhere, and it must come behind.  Where the store
+is being asked, what the watch tells waits for the answer, which has both.
 
 A message must reach a copy once: a row that was consumed already is gone, and its key is not
 remembered.  So a copy knows up to which place in the store's order of changes it has seen
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING
 from tenure_common.errors import NotOwnerError, TenureError
 from tenure_sidecar.engine.events import ExecutionStarted
 from tenure_sidecar.engine.turn import START, Timer
+from tenure_sidecar.store.port import by_watch
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.host import Host
@@ -37,9 +43,10 @@ class Inflow:
         self._refreshing: dict[str, bool] = {}  # by id; True = and once more
 
     def inform(self, instance_id: str, item: InboxItem) -> None:
-        """A commit of this process added a row; who else owns the instance hears it by his watch."""
+        """A commit of this process added a row; who else owns the instance hears it by his watch, and
+        so does this process of what comes by it alone."""
         host = self._host
-        if not host.holds(instance_id):
+        if not host.holds(instance_id) or (host.sharing is not None and by_watch(item)):
             return
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
@@ -52,7 +59,7 @@ class Inflow:
         host.reach(instance_id, reached)
 
     def arrived(self, change: Change) -> None:
-        """Another process added a row."""
+        """The watch tells of a row."""
         host, item, instance_id = self._host, change.item, change.instance_id
         if not host.holds(instance_id):
             return
@@ -75,9 +82,15 @@ class Inflow:
                 host.drop(instance, NotOwnerError(f"'{instance_id}' was started anew"))
                 host.wake(instance_id)
             elif change.at > instance.seen:
-                instance.receive(item, durable=True)
+                self._take(instance, item)
 
         host.reach(instance_id, reached)
+
+    def _take(self, instance: Instance, item: InboxItem) -> None:
+        if instance.id in self._refreshing and by_watch(item):
+            self.refresh(instance.id)
+        else:
+            instance.receive(item, durable=True)
 
     def _delayed(self, instance_id: str, item: InboxItem) -> bool:
         """Whether the row is a start whose time is still to come; its reminder is set then."""
@@ -116,13 +129,20 @@ class Inflow:
         if host.stopping or not host.holds(instance_id):
             return
         instance = host.resident(instance_id)
-        if instance is None:
+        if instance is None and host.loading(instance_id):  # of what it was, maybe
+            host.reach(instance_id, self._reread)
+        elif instance is None:
             host.wake(instance_id)
         elif instance_id in self._refreshing:
             self._refreshing[instance_id] = True
         else:
             self._refreshing[instance_id] = False
             host.loops.spawn("refresh", self._refresh(instance))
+
+    def _reread(self, instance: Instance | None, _error: BaseException | None) -> None:
+        """It was loaded; a load that failed is repeated by whoever wanted it."""
+        if instance is not None:
+            self.refresh(instance.id)
 
     async def _refresh(self, instance: Instance) -> None:
         try:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from tenure_common.errors import (
     NoSuchInstanceError,
-    NotOwnerError,
     NotTerminalError,
 )
 from tenure_sidecar.actors.waiters import Waiter, ended, started
@@ -214,13 +213,21 @@ class Operations:
     # --- messages -------------------------------------------------------------------------------
 
     async def _send(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
-        """Put an item into the inbox, through the copy in memory where the instance is ours."""
-        here = self._host.holds(instance_id)
-        if not here or not await self._send_here(instance_id, item, consumed=consumed):
-            await self._send_there(instance_id, item, consumed=consumed)
+        """Put an item into the inbox; ``consumed``: and wait until a turn has taken it."""
+        coordination = self._store.coordination
+        if self._host.sharing is None or coordination is None:
+            await self._send_here(instance_id, item, consumed=consumed)
+            return
+        delivery = await self._deliver(instance_id, item)
+        if delivery is Delivery.MISSING:
+            raise _missing(instance_id)
+        # Refused: it has ended, and nothing is lost.
+        if consumed and delivery is not Delivery.REFUSED:
+            await coordination.taken(instance_id, item.key)
 
-    async def _send_there(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
-        """Through the store, whose watch tells the owner."""
+    async def _deliver(self, instance_id: str, item: InboxItem) -> Delivery:
+        """Through the store, whose watch tells the owner, also when that is this process: what was
+        acknowledged elsewhere before may not have come here yet, and must come first."""
         done: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
         def written(result: Delivery | BaseException) -> None:
@@ -231,56 +238,24 @@ class Operations:
             else:
                 done.set_result(result)
 
-        self._host.writes.post(instance_id, item, written)
-        delivery = await done
-        if delivery is Delivery.MISSING:
-            raise _missing(instance_id)
-        # Refused: it has ended, and nothing is lost.
-        if consumed and delivery is not Delivery.REFUSED and self._store.coordination is not None:
-            await self._store.coordination.taken(instance_id, item.key)
+        self._host.writes.tell(instance_id, item, written)
+        return await done
 
-    async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> bool:
-        """Through the copy in memory; False when another owner must get it or the store must say
-        what there is, and it is certainly not in the inbox."""
-        loop = asyncio.get_running_loop()
-        stored: asyncio.Future[None] = loop.create_future()
-        taken: asyncio.Future[None] = loop.create_future()
+    async def _send_here(self, instance_id: str, item: InboxItem, *, consumed: bool) -> None:
+        """Through the copy in memory, where nobody else writes to the store."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        settle = _settles(done)
 
         def reached(instance: Instance | None, error: BaseException | None) -> None:
-            if error is None and not self._conclusive(instance):
-                instance = None
-                error = NotOwnerError(f"'{instance_id}' may have been started anew")
             if instance is None:
-                _settles(stored)(error or _missing(instance_id))
-                _settles(taken)(error or _missing(instance_id))
+                settle(error or _missing(instance_id))
+            elif consumed:
+                instance.receive(item, consumed=settle)
             else:
-                wanted = _settles(taken) if consumed else None
-                instance.receive(item, ack=_settles(stored), consumed=wanted)
+                instance.receive(item, ack=settle)
 
         self._host.reach(instance_id, reached)
-        try:
-            await (taken if consumed else stored)
-        except NotOwnerError:
-            coordination = self._store.coordination
-            if coordination is None:
-                raise
-            try:
-                await stored
-            except NotOwnerError:
-                return False
-            # The row was written before the partition went: sent again, it would be taken twice.
-            await coordination.taken(instance_id, item.key)
-        return True
-
-    def _conclusive(self, instance: Instance | None) -> bool:
-        """Whether the copy in memory (None: the store had none) says what there is now.
-
-        Where others write to the same store, one that has ended, or none, may be out of date: they
-        may have used the id again since it was read.  One that has not ended is the owner's.
-        """
-        if self._host.sharing is None:
-            return True
-        return instance is not None and not instance.durable.status.terminal
+        await done
 
     async def raise_event(
         self, instance_id: str, name: str, data: str | None, *, key: str | None = None

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Ack, Entry, Instance
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.turn import InboxItem, Turn
-    from tenure_sidecar.store.group import GroupWriter, Ticket
-    from tenure_sidecar.store.port import Commit, Result
+    from tenure_sidecar.store.group import Done, GroupWriter, Ticket
+    from tenure_sidecar.store.port import Commit, Fence, Result
 
 TURN_SOON = 0.005  # seconds that a result waits for the turn that will consume it at once
 
@@ -108,13 +108,37 @@ class Writes:
         *,
         hold: bool = False,
     ) -> None:
-        """Put an item into the inbox of an instance that another process owns."""
+        """Put a result into the inbox of an instance that another process owns."""
 
         def written(result: Result | BaseException) -> None:
             self._host.inflow.refresh(instance_id)  # if it is ours by now
             done(result if isinstance(result, Delivery | BaseException) else Delivery.REFUSED)
 
         self._writer.submit(Deliver(instance_id, item), written, instance_id=instance_id, hold=hold)
+
+    def tell(
+        self, instance_id: str, item: InboxItem, done: Callable[[Delivery | BaseException], None]
+    ) -> None:
+        """Put what a client sends into an inbox that several processes write to: whoever owns the
+        instance hears of it by his watch.
+
+        In a partition of ours the write names the fence: so it may wait for a store that takes
+        nothing, and be repeated when nobody knows what became of it.
+        """
+
+        def written(result: Result | BaseException) -> None:
+            if isinstance(result, Conflict):  # it is another's by now, and nothing was written
+                self._host.doubt()
+                self._tell(instance_id, item, None, written)
+            else:
+                done(result if isinstance(result, Delivery | BaseException) else Delivery.REFUSED)
+
+        fence = self._host.fence(instance_id) if self._host.holds(instance_id) else None
+        self._tell(instance_id, item, fence, written)
+
+    def _tell(self, instance_id: str, item: InboxItem, fence: Fence | None, written: Done) -> None:
+        op = Deliver(instance_id, item, fence)
+        self._writer.submit(op, written, instance_id=instance_id, hold=fence is not None)
 
     def commit(
         self, instance: Instance, op: Commit, ack: Ack | None, consumed: Sequence[Entry]

@@ -51,6 +51,7 @@ from tenure_sidecar.store.port import (
     Purge,
     Query,
     Result,
+    by_watch,
     same_origin,
 )
 from tenure_sidecar.store.roster import MemoryCoordination, MemoryRoster
@@ -284,7 +285,7 @@ class MemoryStore:
         for message in sent:
             partition = partition_of(message.target, self.partitions)
             for store, watched, changes in self.database.watchers:
-                if store is not self and watched == partition:
+                if watched == partition and (store is not self or by_watch(message.item)):
                     changes.put_nowait(Change(message.target, message.item, at))
 
     # --- reads --------------------------------------------------------------------------------

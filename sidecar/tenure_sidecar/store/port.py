@@ -15,7 +15,8 @@ may not have happened: read ``Head.commit_id`` before acting; never just repeat 
 
 Any process may ``Create``, ``Deliver`` and read.  Only the owner of a partition commits.
 Where several processes share a store, each change has a place (``at``) in the order of all changes:
-what was read at a place knows every change up to it.  Elsewhere it is 0.
+what was read at a place knows every change up to it.  Elsewhere it is 0.  What clients tell instances
+(``by_watch``) reaches an owner in that order, also where the owner itself wrote it.
 All times are nanoseconds since the Unix epoch.
 """
 
@@ -27,7 +28,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from tenure_sidecar.engine.events import Event, Status
+from tenure_sidecar.engine.events import (
+    Event,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionRewound,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    Status,
+)
 from tenure_sidecar.engine.head import Head
 from tenure_sidecar.engine.turn import Creation, InboxItem, Timer, Turn
 
@@ -108,6 +117,26 @@ class Exists(msgspec.Struct, frozen=True):
     """The id is taken by ``head``; nothing changed."""
 
     head: Head
+
+
+_SAID = (
+    EventRaised,
+    ExecutionSuspended,
+    ExecutionResumed,
+    ExecutionTerminated,
+    ExecutionRewound,
+)
+
+
+def by_watch(item: InboxItem) -> bool:
+    """Whether ``item`` is of a kind that clients send: who sends such a thing, and gets its
+    acknowledgement, may send the next one through another process.
+
+    So where processes share a store, an owner takes these in by its watch alone, in the store's
+    order, whoever put them there: ``watch`` tells of the handle's own too.  What only engines send
+    (results, starts) answers something that waits for it, and need not be in order.
+    """
+    return isinstance(item.event, _SAID)
 
 
 class Delivery(Enum):
@@ -197,7 +226,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Somebody else put ``item`` into the inbox of an instance of a watched partition; ``gap`` means
+    """Somebody put ``item`` into the inbox of an instance of a watched partition; ``gap`` means
     that changes before the next one may have been missed, and the partition must be listed."""
 
     instance_id: str
@@ -307,8 +336,8 @@ class Store(Protocol):
         ...
 
     def watch(self, partition: int) -> AsyncIterator[Change]:
-        """Foreign messages and creations (those of other processes) as they commit, each once, in
-        commit order for each instance.
+        """Foreign messages and creations (those of other processes) and everybody's items that are
+        ``by_watch``, as they commit, each once, in commit order for each instance.
 
         The first change is a gap: nothing is missed from here on, so list now.  A store that only
         one process uses has none at all.  Ends with the store.  Raises: StoreError.

@@ -26,7 +26,7 @@ from support.etcd import Cluster
 from support.one_engine import OneEngine
 from support.toy import All, Call, Child, Event
 from tenure_sidecar.actors.sharing.records import Identity
-from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.events import Status, TaskCompleted
 from tenure_sidecar.engine.turn import Turn
 from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.store.etcd import EtcdStore
@@ -71,7 +71,8 @@ async def test_an_owner_is_not_told_of_what_it_noted_itself(etcd_server: Cluster
     )
     watch = store.client.watch(*span)
     await watch.started()
-    await hub.write(Deliver("a", an_item("mine"), hub.fence("a")))
+    result = an_item("mine", event=TaskCompleted(1, task_id=0))
+    await hub.write(Deliver("a", result, hub.fence("a")))
     await hub.deliver("a", "of another")
     batch = await anext(watch)
     assert [event.kv.key.rpartition(b"/")[2] for event in batch.events] == [b"of another"]

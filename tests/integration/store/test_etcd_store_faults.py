@@ -32,7 +32,7 @@ from tenure_sidecar.engine.turn import Message
 from tenure_sidecar.etcd import EtcdClient, Get, Put, prefix_end
 from tenure_sidecar.store.etcd import Address, EtcdStore
 from tenure_sidecar.store.etcd.keys import Keys, span
-from tenure_sidecar.store.port import Commit, Committed, Create, Delivery, Query
+from tenure_sidecar.store.port import Commit, Committed, Create, Deliver, Delivery, Query
 
 T = TypeVar("T")
 SHORT = 1.0  # seconds that a call of the store behind the proxy may take
@@ -267,6 +267,29 @@ async def test_pieces_of_a_value_that_no_turn_names_do_not_stay(
     left = await raw.range(Get(root, prefix_end(root)))
     assert left.kvs
     assert all(kv.lease for kv in left.kvs)
+
+
+async def test_pieces_of_a_message_that_nobody_takes_do_not_stay(
+    etcd_server: Cluster, raw: EtcdClient, app: str
+) -> None:
+    """By an end, a repeat, and an instance that is not there; of what is taken they stay."""
+    store = an_etcd_store(etcd_server, app=app)
+    await store.open()
+    hub = Hub(store)
+    await hub.own()
+    await hub.running("a", "b", "ended")
+    await hub.finish("ended")
+    large = an_item("large", input="y" * 1_200_000)
+    sent = [await hub.one(Deliver(one, large)) for one in ("ended", "nobody", "a", "a")]
+    assert sent == [Delivery.REFUSED, Delivery.MISSING, Delivery.DELIVERED, Delivery.DUPLICATE]
+    await hub.commit("b", messages=tuple(Message(one, large) for one in ("ended", "a", "b")))
+    blobs = Keys("test", app).root + b"blob/"
+    left = await raw.range(Get(blobs, prefix_end(blobs), keys_only=True))
+    stay = [kv.key[len(blobs) :].split(b"/")[0] for kv in left.kvs if not kv.lease]
+    assert stay == [b"a"] * 3 + [b"b"] * 3
+    for name in ("a", "b"):
+        assert (await hub.loaded(name)).inbox == (large,)
+    await store.close()
 
 
 async def test_a_large_turn_without_an_answer_sends_before_it_is_read(

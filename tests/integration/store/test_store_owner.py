@@ -10,10 +10,21 @@ import asyncio
 import pytest
 
 from integration.store.samples import Hub, a_creation, an_item
-from tenure_sidecar.engine.turn import Message
+from tenure_sidecar.engine.events import (
+    ExecutionResumed,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    TaskCompleted,
+)
+from tenure_sidecar.engine.turn import InboxItem, Message
 from tenure_sidecar.store.memory import MemoryDatabase, MemoryStore
 from tenure_sidecar.store.partition import partition_of
-from tenure_sidecar.store.port import Change, Committed, Conflict, Fence, Store
+from tenure_sidecar.store.port import Change, Committed, Conflict, Deliver, Fence, Store
+
+
+def a_result(key: str) -> InboxItem:
+    """What only engines send."""
+    return an_item(key, event=TaskCompleted(1, task_id=0))
 
 
 async def test_each_partition_has_its_fence(store: Store) -> None:
@@ -75,12 +86,37 @@ async def test_a_watch_does_not_show_what_this_process_does(hub: Hub) -> None:
     first = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0)
     await hub.running("a")
-    await hub.deliver("a", "k")
+    await hub.write(Deliver("a", a_result("k")))
+    carried = (an_item("carried"),)
+    await hub.commit("a", carryover=carried, messages=(Message("a", a_result("sent")),))
+    assert await hub.inbox("a") == ["carried", "k", "sent"]
     assert not first.done()
     await hub.store.close()
     with pytest.raises(StopAsyncIteration):
         await first
     await hub.store.open()
+
+
+async def test_a_watch_shows_what_clients_send_through_this_process_too(hub: Hub) -> None:
+    if hub.store.coordination is None:
+        return  # nobody else writes, and nobody watches
+    watch = aiter(hub.store.watch(partition_of("a", hub.store.partitions)))
+    assert await anext(watch) == Change("", gap=True)
+    await hub.running("a")
+    await hub.write(Deliver("a", an_item("1"), hub.fence("a")))
+    await hub.write(
+        Deliver("a", an_item("2", event=ExecutionSuspended(1))),
+        Deliver("a", a_result("not this")),
+        Deliver("a", an_item("3", event=ExecutionResumed(1)), hub.fence("a")),
+    )
+    await hub.commit("a", messages=(Message("a", an_item("4")),))
+    await hub.write(Deliver("a", an_item("5", event=ExecutionTerminated(1))))
+    changes = [await anext(watch) for _ in range(5)]
+    assert [(one.instance_id, one.item and one.item.key) for one in changes] == [
+        ("a", str(n)) for n in range(1, 6)
+    ]
+    places = [change.at for change in changes]
+    assert places == sorted(places)
 
 
 async def test_a_watch_shows_what_another_process_does() -> None:

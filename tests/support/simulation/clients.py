@@ -25,6 +25,7 @@ from tenure_sidecar.actors.operations import TERMINAL
 from tenure_sidecar.actors.sharing.inboxes import SWEEP
 from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.engine.limits import Limits
+from tenure_sidecar.engine.retention import RETENTION_TAG
 from tenure_sidecar.engine.starting import start
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class Clients:
         *,
         replace: frozenset[Status] = TERMINAL,
         after: float = 0.0,
+        kept: str = "",
     ) -> Call:
-        """Start an instance, ``after`` seconds from now."""
+        """Start an instance, ``after`` seconds from now, to be ``kept`` so long after its end."""
 
         async def do(engine: AppEngine) -> str:
             at = Instant.of(engine.clock() + round(after * 1e9)) if after else None
@@ -119,6 +121,7 @@ class Clients:
                 instance_id=instance_id,
                 input=given,
                 scheduled_start=at,
+                tags={RETENTION_TAG: kept} if kept else None,
                 now=engine.clock(),
                 ids=engine.ids,
                 limits=Limits(),
@@ -288,6 +291,17 @@ class Clients:
             if self._random.random() < 0.4:
                 await self.insist(partial(self.purge, instance_id, force=True))
         await self.insist(partial(self.purge, instance_id, force=True))
+
+    async def fleeting(self) -> None:
+        """Start a workflow that is to be deleted soon after its end, and see that it is."""
+        instance_id, kept = self.name("fleeting"), self._random.randrange(1, 15)
+        once = frozenset[Status]()
+        given = str(self._random.randrange(1, 4))
+        await self.insist(
+            lambda: self.start("chain", instance_id, given, replace=once, kept=f"{kept}s")
+        )
+        while (await self.insist(lambda: self.status(instance_id))).value is not None:
+            await asyncio.sleep(self._random.uniform(0.5, 3.0))
 
     async def meddle(self) -> None:
         """Suspend, resume and at last terminate a workflow that waits."""

@@ -54,6 +54,7 @@ class Faults:
             (1, self.fill_etcd),
             (3, self.disconnect_app),
             (1, self.take_app_away),
+            (1, self.take_all_apps_away),
             (2, self.pause_app),
             (4, self.app_misbehaves),
             (1, self.app_forgets_tokens),
@@ -92,6 +93,9 @@ class Faults:
 
     def _pod(self) -> Pod:
         return self._random.choice(self.world.pods)
+
+    def _with_app(self) -> Pod:
+        return self._random.choice(self.world.apps)
 
     def _member(self) -> str:
         return self._random.choice(list(self.world.servers.members))
@@ -159,7 +163,7 @@ class Faults:
 
     def cut_from_peer(self) -> None:
         """F6: two sidecars do not reach each other."""
-        one, two = self._random.sample(self.world.pods, 2)
+        one, two = self._random.sample(self.world.apps, 2)
         self._cut("cut-from-peer", one.name, two.name, 9.0)
 
     def reset_peers(self) -> None:
@@ -297,13 +301,13 @@ class Faults:
 
     def disconnect_app(self) -> None:
         """F13: the app crashes: what it was doing is lost, and it comes back."""
-        pod = self._pod()
+        pod = self._with_app()
         pod.app.process.post(pod.app.disconnect)
         self._note("disconnect-app", pod.name)
 
     def take_app_away(self) -> None:
         """F13: the app is gone for a while, and the sidecar stays."""
-        pod = self._pod()
+        pod = self._with_app()
         pod.app_wanted = False
         pod.app.process.post(pod.app.disconnect)
 
@@ -312,15 +316,27 @@ class Faults:
 
         self._note("take-app-away", pod.name, self._for(0.5, 8.0, back))
 
+    def take_all_apps_away(self) -> None:
+        """No app is there for a while: gateways own, or all sidecars if there is none."""
+        for pod in self.world.apps:
+            pod.app_wanted = False
+            pod.app.process.post(pod.app.disconnect)
+
+        def back() -> None:
+            for pod in self.world.apps:
+                pod.app_wanted = True
+
+        self._note("take-all-apps-away", self._for(1.0, 8.0, back))
+
     def pause_app(self) -> None:
         """F13: SIGSTOP of the app."""
-        process = self._pod().app.process
+        process = self._with_app().app.process
         process.pause()
         self._note("pause-app", process.name, self._for(0.1, 8.0, process.resume))
 
     def app_misbehaves(self) -> None:
         """F13 and F14: items are never answered, late, or twice."""
-        pod = self._pod()
+        pod = self._with_app()
         mood = pod.app.mood
         mood.silent = self._random.choice((0, 10, 30))
         mood.late = self._random.choice((0, 10, 30))
@@ -334,7 +350,7 @@ class Faults:
 
     def app_forgets_tokens(self) -> None:
         """F14: an SDK that does not know completion tokens takes the app's place."""
-        pod = self._pod()
+        pod = self._with_app()
         pod.app.mood.nameless = True
         pod.app.process.post(pod.app.disconnect)
 

@@ -1,4 +1,4 @@
-"""What must be true of every run, whatever was done to the cluster: I1 to I12, a function each.
+"""What must be true of every run, whatever was done to the cluster: I1 to I14, a function each.
 
 Each looks at the evidence (the story that etcd tells, the calls of clients, the executions in apps)
 and returns what is wrong, one sentence each.  The first line of its docstring is the invariant.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from support.audit import problems
@@ -412,6 +413,24 @@ def conserved(evidence: Evidence) -> Iterable[str]:
                 yield f"'{name}' lacks {word}, which was acknowledged"
 
 
+def in_order(evidence: Evidence) -> Iterable[str]:
+    """Events are heard in the order of their acknowledgements, at whatever sidecars these were."""
+    if evidence.deaf:  # what etcd did not tell comes when a sweep finds it
+        return
+    sent: dict[str, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        if call.verb == "raise" and call.outcome == OK:
+            sent[call.instance_id].append(call)
+    for name, output in evidence.outputs.items():
+        calls = {call.argument: call for call in sent[name]}
+        heard = [calls[word] for word in (output or "").split(",") if word in calls]
+        latest = float("-inf")  # when one that was heard already was sent
+        for call in heard:
+            if call.returned < latest:
+                yield f"'{name}' heard {call.argument} behind one that was sent later"
+            latest = max(latest, call.sent)
+
+
 def linearizable(evidence: Evidence) -> Iterable[str]:
     """What clients were told of one instance can be put into one order."""
     calls: dict[str, list[Call]] = defaultdict(list)
@@ -422,6 +441,26 @@ def linearizable(evidence: Evidence) -> Iterable[str]:
         plain = [one for one in told if one.verb in {"start", "get", "raise", "terminate", "purge"}]
         if linear(plain) is False:
             yield f"the answers about '{name}' contradict each other"
+
+
+# --- I14 ------------------------------------------------------------------------------------------
+
+
+def kept_as_long(evidence: Evidence) -> Iterable[str]:
+    """What has ended is deleted when its time is over, not before, and soon after."""
+    for name, versions in evidence.story.heads.items():
+        if not name.startswith("fleeting"):
+            continue
+        for one, then in pairwise(versions):
+            if one.head is None or not one.head.expires_at:
+                continue
+            due = (one.head.expires_at - EPOCH_NS) / 1e9
+            gone = evidence.times[then.revision]
+            if then.head is None and gone < due - 2 * evidence.skew:
+                yield f"'{name}' was deleted {due - gone:.3f} s early"
+            late = gone - max(due + evidence.skew, evidence.healed)
+            if late > GRACE:
+                yield f"'{name}' was deleted {late:.0f} s late"
 
 
 # --- beyond the list ------------------------------------------------------------------------------
@@ -451,6 +490,8 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "I10": the_end_is_final,
     "I11": conserved,
     "I12": linearizable,
+    "I13": in_order,
+    "I14": kept_as_long,
     "sweep": watches_suffice,
     "exceptions": expected,
 }

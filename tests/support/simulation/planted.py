@@ -16,17 +16,21 @@ import msgspec
 
 from support.simulation.simulate import simulate
 from tenure_common.errors import EtcdOutcomeUnknownError
-from tenure_sidecar.actors import instance as instances
+from tenure_sidecar.actors import inflow as inflows
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.inflow import Inflow
 from tenure_sidecar.actors.instance import Instance
+from tenure_sidecar.actors.operations import Operations
 from tenure_sidecar.actors.reminders import Reminders
+from tenure_sidecar.actors.retention import RetentionActor
+from tenure_sidecar.actors.sharing import decide as decides
+from tenure_sidecar.actors.sharing import inboxes
 from tenure_sidecar.actors.sharing import sharing as sharings
 from tenure_sidecar.actors.sharing.decide import Decision, Owner
 from tenure_sidecar.actors.sharing.inboxes import Inboxes
 from tenure_sidecar.actors.writes import Writes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher
-from tenure_sidecar.engine.events import ChildCompleted, ExecutionRewound
+from tenure_sidecar.engine.events import ChildCompleted
 from tenure_sidecar.engine.turn import Turn
 from tenure_sidecar.etcd import absent, present, unchanged
 from tenure_sidecar.etcd.client import EtcdClient
@@ -34,6 +38,7 @@ from tenure_sidecar.etcd.watch import Batch, Watch
 from tenure_sidecar.store import group
 from tenure_sidecar.store.etcd import judge
 from tenure_sidecar.store.etcd import outbox as outboxes
+from tenure_sidecar.store.etcd import plan as plans
 from tenure_sidecar.store.etcd.barrier import Barrier
 from tenure_sidecar.store.etcd.cells import Cell
 from tenure_sidecar.store.etcd.sharing import EtcdCoordination
@@ -169,6 +174,22 @@ def lost_hand_off(put: Plant) -> None:
     put(EtcdCoordination, "give", give)
 
 
+@bug("a gateway keeps its share when workers come")
+def greedy_gateway(put: Plant) -> None:
+    targets = decides.targets
+
+    def all_able(view: Any, me: Any, suspects: Any, partitions: int) -> Any:
+        def able(one: Any) -> Any:
+            return msgspec.structs.replace(one, worker=one.worker or one.role == decides.GATEWAY)
+
+        members = {name: able(one) for name, one in view.members.items()}
+        view = msgspec.structs.replace(view, members=members)
+        me = msgspec.structs.replace(me, member=able(me.member))
+        return targets(view, me, suspects, partitions)
+
+    put(decides, "targets", all_able)
+
+
 @bug("whoever takes a partition over does not look at what is under way in it")
 def no_resume(put: Plant) -> None:
     put(Inboxes, "_list", lambda *_: None)
@@ -180,6 +201,39 @@ def timers_lost(put: Plant) -> None:
         self._partitions = tuple(sorted({*self._partitions, *partitions}))
 
     put(Reminders, "add", add)
+
+
+@bug("whoever takes a partition over does not look for what is to be deleted in it")
+def forgotten_retention(put: Plant) -> None:
+    gain = Host.gain
+
+    def deaf(self: Host, partitions: Any) -> None:
+        expiring, self.expiring = self.expiring, lambda _due: None
+        gain(self, partitions)
+        self.expiring = expiring
+
+    put(Host, "gain", deaf)
+
+
+@bug("where one instance is deleted, all that have ended are")
+def early_retention(put: Plant) -> None:
+    class Hasty:
+        def __init__(self, store: Any) -> None:
+            self._store = store
+
+        async def expired(self, partitions: Any, *, until: int, limit: int) -> Any:
+            return await self._store.expired(partitions, until=until + 10**11, limit=limit)
+
+    sweep = RetentionActor.sweep
+
+    async def all_of_them(self: RetentionActor) -> Any:
+        store, self._store = self._store, Hasty(self._store)  # type: ignore[assignment]
+        try:
+            return await sweep(self)
+        finally:
+            self._store = store
+
+    put(RetentionActor, "sweep", all_of_them)
 
 
 # --- the store ------------------------------------------------------------------------------------
@@ -309,22 +363,6 @@ def early_ack_result(put: Plant) -> None:
     put(Instance, "receive", hasty)
 
 
-@bug("a message to what has ended in memory only is acknowledged")
-def ack_before_the_end(put: Plant) -> None:
-    receive = Instance.receive
-
-    def hasty(
-        self: Instance, item: Any, *, ack: Any = None, consumed: Any = None, **more: Any
-    ) -> None:
-        over = self.state.head.status.terminal and item.key not in self.keys
-        if over and not isinstance(item.event, ExecutionRewound):
-            instances.tell([one for one in (ack, consumed) if one is not None], None)
-            return
-        receive(self, item, ack=ack, consumed=consumed, **more)
-
-    put(Instance, "receive", hasty)
-
-
 @bug("the owner answers from memory, though others write to the store")
 def stale_read(put: Plant) -> None:
     async def head(self: Host, instance_id: str) -> Any:
@@ -397,6 +435,21 @@ def lost_child_result(put: Plant) -> None:
         commit(self, turn, *given)
 
     put(Instance, "_commit", silent)
+
+
+@bug("an owner takes in at once what clients tell it, ahead of what its watch has yet to tell")
+def overtaking_owner(put: Plant) -> None:
+    send = Operations._send
+
+    async def at_once(self: Operations, instance_id: str, item: Any, *, consumed: bool) -> None:
+        if self._host.holds(instance_id):
+            await self._send_here(instance_id, item, consumed=consumed)
+        else:
+            await send(self, instance_id, item, consumed=consumed)
+
+    put(Operations, "_send", at_once)
+    for module in (plans, inflows, inboxes):  # it is written under the owner's name
+        put(module, "by_watch", lambda _item: False)
 
 
 @bug("timers fire 95 ms before their time")

@@ -83,7 +83,13 @@ def simulate(seed: int) -> Outcome:
 
 async def _play(loop: Machine, seed: int) -> Outcome:
     rng = random.Random(seed)
-    world = World(loop, seed, pods=rng.choice((2, 3, 3, 4)), members=rng.choice((1, 3)))
+    world = World(
+        loop,
+        seed,
+        pods=rng.choice((2, 3, 3, 4)),
+        members=rng.choice((1, 3)),
+        gateways=rng.choice((0, 1, 2)),
+    )
     unexpected: list[str] = []
     limits = _small_limits(rng)
     with _logs_in(world.trace, unexpected), limits:
@@ -227,6 +233,7 @@ def load(clients: Clients, rng: random.Random) -> None:
         clients.crowd,
         clients.later,
         clients.churn,
+        clients.fleeting,
     ]
 
     async def at_some_time(make: Any) -> None:
@@ -240,6 +247,8 @@ def load(clients: Clients, rng: random.Random) -> None:
     clients.run(at_some_time(clients.churn))
     for _ in range(2):
         clients.run(clients.talk())
+    for _ in range(rng.choice((0, 2, 4))):
+        clients.run(at_some_time(clients.fleeting))
     clients.run(clients.meddle())
     for instance_id in ("register-1", "register-2"):
         for _ in range(2):

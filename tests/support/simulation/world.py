@@ -20,6 +20,7 @@ from support.simulation.network import Network
 from support.simulation.words import Words
 from support.toy import TaskItem, ToyCodec
 from tenure_common.errors import TenureError
+from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.appengine import AppEngine, Peers
 from tenure_sidecar.config import EngineConfig
@@ -72,9 +73,12 @@ class World:
         seed: of everything that is random.
         pods: how many.
         members: of etcd.
+        gateways: processes without an app, which own while no app is connected.
     """
 
-    def __init__(self, loop: Machine, seed: int, *, pods: int = 3, members: int = 1) -> None:
+    def __init__(
+        self, loop: Machine, seed: int, *, pods: int = 3, members: int = 1, gateways: int = 0
+    ) -> None:
         self.loop = loop
         self.random = random.Random(seed)
         self.trace = Trace(loop)
@@ -88,7 +92,9 @@ class World:
         self.commits_by: dict[str, str] = {}  # prefix of commit ids -> name of the sidecar
         self.away = 0  # sidecars of which etcd forgets what they miss
         self.missed = 0  # messages that sweeps found
-        self.pods = [Pod(self, name) for name in ("alpha", "beta", "gamma", "delta")[:pods]]
+        self.apps = [Pod(self, name) for name in ("alpha", "beta", "gamma", "delta")[:pods]]
+        self.gateways = [Pod(self, name, role=GATEWAY) for name in ("gate-1", "gate-2")[:gateways]]
+        self.pods = [*self.apps, *self.gateways]
 
     def fork(self) -> random.Random:
         """Randomness of its own for a part."""
@@ -152,11 +158,12 @@ class World:
 
 
 class Pod:
-    """A sidecar and its app on a host of their own, as the kubelet keeps them."""
+    """A sidecar and its app on a host of their own, as the kubelet keeps them; a gateway has no app."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, role: str = SIDECAR) -> None:
         self.world = world
         self.name = name
+        self.role = role
         self._random = world.fork()
         self._boots = 0
         self.skew = 0.0  # seconds
@@ -165,7 +172,7 @@ class Pod:
         self.app = App(world, world.loop.process(f"app-{name}", host=name), world.fork())
         self.engine: AppEngine | None = None
         self.calls: dict[asyncio.Future[Any], None] = {}
-        self.app_wanted = True  # it connects
+        self.app_wanted = role == SIDECAR  # it connects
 
     def _process(self) -> Process:
         return self.world.loop.process(self.name, skew=self.skew)
@@ -206,8 +213,8 @@ class Pod:
                 activity_lease=ACTIVITY_LEASE,
             ),
             store=store,
-            identity=Identity(f"{self.name}-{self._boots}", pod=self.name),
-            peers=Peers(self.name, 0),
+            identity=Identity(f"{self.name}-{self._boots}", pod=self.name, role=self.role),
+            peers=Peers(self.name, 0) if self.role == SIDECAR else None,
             connect=lambda engine, peers: Words(peers.host, peers.port, word=engine.ids.nonce),
             clock=process.wall_ns,
             ids=ids,
@@ -261,7 +268,7 @@ class Pod:
 
     def reconnect(self) -> None:
         """The app connects to its sidecar, now or when it is there; runs in the app."""
-        if self.app.connected or not self.app.process.alive:
+        if self.role != SIDECAR or self.app.connected or not self.app.process.alive:
             return
         engine = self.engine
         if engine is None or not self.sidecar.alive or not self.app_wanted:
@@ -275,7 +282,7 @@ class Pod:
         self.sidecar.skew = self.skew = 0.0
         self.boot()
         mood, self.app.mood = self.app.mood, Mood()
-        self.app_wanted = True
+        self.app_wanted = self.role == SIDECAR
         self.app.process.resume()
         if mood.nameless:
             self.app.process.post(self.app.disconnect)

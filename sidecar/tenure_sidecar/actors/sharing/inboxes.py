@@ -1,7 +1,8 @@
 """How an owner hears of what others send to its partitions: a watch of each, and a slow sweep.
 
 A watch begins with a gap: from there on nothing is missed, so what is there already is looked for
-then (``resume``), and again whenever the watch has lost its place.  The sweep asks the store from
+then (``resume``), and again whenever the watch has lost its place.  What comes meanwhile must not
+overtake what is looked for: it is looked for as well.  The sweep asks the store from
 time to time for rows that nobody here knows, those of delayed starts when their time has come.  It
 should never find one: ``missed`` counts them.
 """
@@ -18,6 +19,7 @@ from tenure_common.errors import StoreError
 from tenure_sidecar.actors.ownership import resume
 from tenure_sidecar.engine.turn import START, START_KEY
 from tenure_sidecar.store.calm import Calm
+from tenure_sidecar.store.port import by_watch
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.loops import Loops
@@ -37,7 +39,7 @@ class Listener(Protocol):
     """Who is told."""
 
     def arrived(self, change: Change) -> None:
-        """Another process sent something."""
+        """The watch tells of a row."""
         ...
 
     def refresh(self, instance_id: str) -> None:
@@ -97,6 +99,8 @@ class Inboxes:
                 async for change in self._store.watch(partition):
                     if change.gap:
                         self._list(partition)
+                    elif self._looking(partition) and change.item and by_watch(change.item):
+                        self._listener.refresh(change.instance_id)
                     else:
                         self._listener.arrived(change)
             except StoreError as error:
@@ -111,6 +115,10 @@ class Inboxes:
         self._unlisted.add(partition)
         if self._listing is None or self._listing.done():
             self._listing = asyncio.get_running_loop().create_task(self._list_all(), name="resume")
+
+    def _looking(self, partition: int) -> bool:
+        """Whether what is in the partition is still being looked for."""
+        return partition in self._unlisted or partition in self._resuming
 
     async def _list_all(self) -> None:
         """Look at the partitions whose watches began, as many in one read as there are by now."""

@@ -82,8 +82,7 @@ def insert(draft: Draft, creation: Creation, given: str | None, *, before: Cell 
         if delayed(book.timers):
             effects.put(keys.delayed(instance_id), b"")
     book = put_input(draft, instance_id, book, given)
-    put = draft.item(instance_id, creation.item)
-    effects.put(put.key, put.value or b"")
+    draft.put(draft.item(instance_id, creation.item))
     for key in listed(keys, head):
         effects.put(key, b"")
     state = state_of(head.status)

@@ -24,8 +24,8 @@ _CURSOR = re.compile(r"etcd\.([0-9]{1,18})\.([0-9]{1,9})")
 
 
 async def changes(watch: Watch, keys: Keys, *, handle: str) -> AsyncIterator[Change]:
-    """What came, of a ``watch`` without deletes, and ``handle`` did not write itself; ends with the
-    watch.  Raises: StoreError."""
+    """What came, of a ``watch`` without deletes, but for what ``handle`` wrote under its name; ends
+    with the watch.  Raises: StoreError."""
     try:
         try:
             await watch.started()

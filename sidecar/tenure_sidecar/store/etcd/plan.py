@@ -9,7 +9,8 @@ Two things are left to etcd even when the comparisons hold: whether another inst
 
 A value that is too large to stand where it belongs is *staged*: written before the plan, in pieces,
 under a lease that ends soon.  The plan then names it, and takes its pieces out of the lease; pieces
-that no plan came to name end with the lease.
+that no plan came to name end with the lease.  Where etcd decides whether an item is put, it decides
+by that whether the item's pieces stay.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tenure_sidecar.etcd import (
 from tenure_sidecar.store.etcd.effects import Effects, nest, weight
 from tenure_sidecar.store.etcd.keys import escape
 from tenure_sidecar.store.etcd.values import FAILED, OPEN, Blob, Body, ItemValue, pack
-from tenure_sidecar.store.port import Delivery
+from tenure_sidecar.store.port import Delivery, by_watch
 
 if TYPE_CHECKING:
     from tenure_sidecar.engine.turn import InboxItem
@@ -126,18 +127,23 @@ class Draft:
 
     def stage(self, instance_id: str, what: str, data: bytes) -> Body:
         """``data``, or the name under which it is staged; ``what`` becomes part of the name."""
+        body, pieces = self._stage(instance_id, what, data)
+        for key in pieces:
+            self.effects.settle(key)
+        return body
+
+    def _stage(self, instance_id: str, what: str, data: bytes) -> tuple[Body, list[bytes]]:
+        """The same, and the keys of the pieces, which still have to be settled."""
         if len(data) <= self._large:
-            return data
+            return data, []
         token = f"{self.site.nonce():016x}"
         first = self.keys.blobs(instance_id, f"{what}/{token}/").first
-        count = 0
+        keys: list[bytes] = []
         for at in range(0, len(data), PIECE):
-            key = b"%s%06d" % (first, count)
-            self.pieces.append(Piece(key, data[at : at + PIECE]))
-            self.effects.settle(key)
-            count += 1
-        self.compare.append(present(self.pieces[-1].key))
-        return Blob(what, token, count)
+            keys.append(b"%s%06d" % (first, len(keys)))
+            self.pieces.append(Piece(keys[-1], data[at : at + PIECE]))
+        self.compare.append(present(keys[-1]))
+        return Blob(what, token, len(keys)), keys
 
     def unstage(self, instance_id: str, blob: Blob | None) -> None:
         """A staged value goes."""
@@ -146,14 +152,30 @@ class Draft:
 
     # --- inbox items ------------------------------------------------------------------------------
 
-    def item(self, target: str, item: InboxItem, *, rank: int = 0, own: bool = False) -> Put:
-        """An inbox item, put where it belongs; ``own``: where the owner itself puts it."""
+    def item(
+        self, target: str, item: InboxItem, *, rank: int = 0, own: bool = False
+    ) -> tuple[Put, ...]:
+        """An inbox item, put where it belongs; ``own``: where the owner itself puts it, unless it is
+        to hear of it by its watch.  One of a ``rank`` is carried over, and its owner has it.  What is
+        put besides are its pieces, which stay if it does."""
+        heard = not rank and by_watch(item)
         self._place += 1
-        key = self.keys.item(target, item.key, own=own)
-        body = self.stage(target, f"i/{escape(item.key).decode()}", encode_item(item))
+        key = self.keys.item(target, item.key, own=own and not heard)
+        what = f"i/{escape(item.key).decode()}"
+        body, pieces = self._stage(target, what, encode_item(item))
         if isinstance(body, Blob):
             self.large_items.append((target, item.key))
-        return Put(key, pack(key, ItemValue(rank, self._place, self.site.handle, body)))
+        handle = "" if heard else self.site.handle
+        put = Put(key, pack(key, ItemValue(rank, self._place, handle, body)))
+        return put, *(Put(piece, None) for piece in pieces)
+
+    def put(self, puts: Sequence[Put]) -> None:
+        """Put an item for certain."""
+        for one in puts:
+            if one.value is None:
+                self.effects.settle(one.key)
+            else:
+                self.effects.put(one.key, one.value)
 
     def take(self, instance_id: str, key: str) -> None:
         """An inbox item goes; nothing when it is not there."""
@@ -165,19 +187,19 @@ class Draft:
 
     def send(self, target: str, item: InboxItem, *, own: bool = False) -> int:
         """Deliver an item, if etcd finds that the target takes it; the number of the part."""
-        put = self.item(target, item, own=own)
+        puts, _ = nest(self.item(target, item, own=own))
         state, places = self.keys.state(target), self.keys.items(target, item.key)
         nowhere = [absent(key) for key in places]
         look = [Get(state), *(Get(key, keys_only=True) for key in places)]
-        txn = Txn((value_is(state, OPEN), *nowhere), (put,), look)
+        txn = Txn((value_is(state, OPEN), *nowhere), puts, look)
         if isinstance(item.event, ExecutionRewound):
-            txn = Txn((value_is(state, FAILED), *nowhere), (put,), (txn,))
+            txn = Txn((value_is(state, FAILED), *nowhere), puts, (txn,))
         return self.decide(txn)
 
-    def put_unless_there(self, target: str, item: InboxItem, put: Put) -> int:
+    def put_unless_there(self, target: str, item: InboxItem, puts: Sequence[Put]) -> int:
         """Put an item if it is not there already; the number of the part."""
         nowhere = [absent(key) for key in self.keys.items(target, item.key)]
-        return self.decide(Txn(nowhere, (put,)))
+        return self.decide(Txn(nowhere, nest(puts)[0]))
 
     def decide(self, txn: Txn) -> int:
         """Leave a part to etcd; the number of the part."""

@@ -120,17 +120,17 @@ class Sending:
             return _always(Delivery.REFUSED)
         if item.key in self._keys[target]:
             return _always(Delivery.DUPLICATE)
-        put = self._draft.item(target, item)
+        puts = self._draft.item(target, item)
         self._keys[target].add(item.key)
-        if cell.head_revision and not self._draft.effects.deletes(put.key):
-            part = self._draft.put_unless_there(target, item, put)
+        if cell.head_revision and not self._draft.effects.deletes(puts[0].key):
+            part = self._draft.put_unless_there(target, item, puts)
 
             def fate(answer: Answer) -> Delivery:
                 there = txn_of(answer.parts[part])
                 return Delivery.DELIVERED if there.succeeded else Delivery.DUPLICATE
 
             return fate
-        self._draft.effects.put(put.key, put.value or b"")
+        self._draft.put(puts)
         return _always(Delivery.DELIVERED)
 
 
@@ -235,11 +235,11 @@ def _inbox(draft: Draft, turn: Turn, low: int) -> set[str]:
     gone = set(turn.consumed)
     carried = {item.key: item for item in turn.carryover}
     for key, item in carried.items():
-        put = draft.item(instance_id, item, rank=-low - 1)
+        puts = draft.item(instance_id, item, rank=-low - 1)
         if key in gone:
-            draft.effects.put(put.key, put.value or b"")
+            draft.put(puts)
         else:
-            draft.put_unless_there(instance_id, item, put)
+            draft.put_unless_there(instance_id, item, puts)
     return set(carried)
 
 

@@ -78,7 +78,7 @@ class ItemValue(msgspec.Struct, frozen=True, array_like=True):
 
     rank: int
     place: int
-    writer: str  # the handle that put it there
+    writer: str  # the handle that put it there; empty = its watch tells of it all the same
     body: Body
 
 
