@@ -27,9 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # `tenure dev --help | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-    from tenure_cli.group import run  # noqa: PLC0415 - see the module docstring
+    try:
+        from tenure_cli.group import run  # noqa: PLC0415 - see the module docstring
 
-    return run(words)
+        return run(words)
+    except KeyboardInterrupt:  # before there is a command that could tell of it
+        return 130  # as a shell reports SIGINT
 
 
 if __name__ == "__main__":

@@ -129,12 +129,12 @@ def target(
             except OSError as error:
                 message = f"cannot read the token of context '{name}': {error}"
                 raise BadSettingError(message) from error
-    where = server or found.server or here(env)
+    where = _address(server or found.server or here(env))
     if bool(found.cert_file) != bool(found.key_file):
         message = f"context '{name}': cert-file and key-file go together"
         raise BadSettingError(message)
     return Target(
-        server=where.rstrip("/"),
+        server=where,
         namespace=namespace or found.namespace,
         app=app or found.app,
         token=token,
@@ -142,6 +142,16 @@ def target(
         cert=_path(found.cert_file),
         key=_path(found.key_file),
     )
+
+
+def _address(text: str) -> str:
+    """The URL of a server, without a slash at its end.  Raises: BadSettingError."""
+    scheme, _, rest = text.partition("://")
+    if scheme in {"http", "https"} and rest.strip("/"):
+        return text.rstrip("/")
+    guess = "" if "://" in text else f": write it as http://{text} or https://{text}"
+    message = f"'{text}' is not the address of a server{guess or ', which begins with http'}"
+    raise BadSettingError(message)
 
 
 def _path(text: str) -> str:

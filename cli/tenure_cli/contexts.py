@@ -1,16 +1,20 @@
-"""``tenure`` itself: servers by flag, variable or context (``connect``)."""
+"""``tenure`` itself: servers by flag, variable or context (``connect``).
+
+What speaks HTTP is imported for a connection only: help and a shell's completion have none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tenure_cli.api import Api
-from tenure_cli.connect import target
 from tenure_cli.ways import Way
+
+if TYPE_CHECKING:
+    from tenure_cli.api import Api
 
 
 def _options() -> list[click.Parameter]:
@@ -26,6 +30,9 @@ def _options() -> list[click.Parameter]:
 
 @contextmanager
 def _connect(**given: Any) -> Generator[Api]:
+    from tenure_cli.api import Api  # noqa: PLC0415 - see the module docstring
+    from tenure_cli.connect import target  # noqa: PLC0415 - see the module docstring
+
     yield Api(target(**given))
 
 

@@ -7,17 +7,19 @@ it, which goes on without us, and here its progress is shown.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tenure_cli import shown
-from tenure_cli.api import Api, Json
 from tenure_cli.jobs import followed
-from tenure_cli.options import chosen, filtered, formed, tags, value
+from tenure_cli.options import chosen, filtered, formed, limited, tags, value
 from tenure_cli.reading import waited
 from tenure_cli.ways import connected
 from tenure_common.errors import UsageError
+
+if TYPE_CHECKING:
+    from tenure_cli.api import Api, Json
 
 
 def _show(one: Json, form: str) -> None:
@@ -66,6 +68,7 @@ def run(
     if timeout is not None and not waits:
         message = "--timeout belongs to --wait"
         raise UsageError(message)
+    limited(timeout, flag="--timeout")  # before anything is started
     body: Json = {"workflow": workflow, "instanceId": instance_id, "tags": tags(tag)}
     optional = {
         "version": version,
@@ -178,6 +181,10 @@ def purge(
 ) -> int:
     """Delete a finished instance, or all that match, with everything that is kept of it."""
     if older_than is not None:
+        if given["completed_to"] is not None:
+            message = "--older-than is a short form of --completed-to: not both"
+            raise UsageError(message)
+        limited(older_than, flag="--older-than")
         given["completed_to"] = older_than
     body = {"recursive": not no_children, "force": force}
     return _act(api, "purge", body, form=form, **given)

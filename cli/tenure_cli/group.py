@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 
 import click
@@ -87,6 +88,10 @@ def run(words: Sequence[str], group: click.Group = tenure, name: str = "tenure")
     except TenureError as error:
         click.echo(f"{name}: {error}", err=True)
         return error.exit
+    except OSError as error:  # every other one is told where it happens
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is not flushed
+        click.echo(f"{name}: cannot write: {error.strerror}", err=True)
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -6,18 +6,20 @@ A job goes on whatever becomes of the command that made it.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tenure_cli import shown
-from tenure_cli.api import Api, Json
 from tenure_cli.options import formed
 from tenure_cli.patience import Patience
 from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import UsageError
 from tenure_common.times import format_duration, parse_time
+
+if TYPE_CHECKING:
+    from tenure_cli.api import Api, Json
 
 JOB_FAILED: Final = 9  # exit code: the action failed on some of the instances
 _LOOK: Final = 0.2  # seconds between looks at a job

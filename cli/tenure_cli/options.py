@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from tenure_cli.shown import FORMS
-from tenure_common.errors import UsageError
+from tenure_common.errors import BadRequestError, UsageError
+from tenure_common.times import NANOS, parse_duration
 
 AnyVerb = Callable[..., Any]
 
@@ -36,7 +37,7 @@ FILTERS = (
     "completed_from",
     "completed_to",
 )  # a verb without ranges of time has the first five
-_MOMENT = "TIME or 7d ago"
+_MOMENT = "TIME|AGE"
 
 
 def formed(verb: AnyVerb) -> AnyVerb:
@@ -49,7 +50,7 @@ def formed(verb: AnyVerb) -> AnyVerb:
 def filtered(verb: AnyVerb) -> AnyVerb:
     """The options that choose instances."""
     for option in (
-        click.option("--completed-to", metavar=_MOMENT, help="Ended before."),
+        click.option("--completed-to", metavar=_MOMENT, help="Ended before; an age is 7d, 1h30m."),
         click.option("--completed-from", metavar=_MOMENT, help="Ended then or later."),
         click.option("--created-to", metavar=_MOMENT, help="Created before."),
         click.option("--created-from", metavar=_MOMENT, help="Created then or later."),
@@ -111,6 +112,15 @@ def _read(text: str, *, flag: str) -> str:
         return Path(text[1:]).read_text(encoding="utf-8")
     except OSError as error:
         message = f"{flag}: cannot read '{text[1:]}': {error.strerror}"
+        raise UsageError(message) from error
+
+
+def limited(text: str | None, *, flag: str) -> float | None:
+    """Seconds of a duration flag, None when it was not given.  Raises: UsageError."""
+    try:
+        return None if text is None else parse_duration(text) / NANOS
+    except BadRequestError as error:
+        message = f"{flag}: {error.message}"
         raise UsageError(message) from error
 
 

@@ -6,18 +6,20 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tenure_cli import shown, story
-from tenure_cli.api import Api, Json
-from tenure_cli.options import STATUSES, chosen, filtered, formed, kept
+from tenure_cli.options import STATUSES, chosen, filtered, formed, kept, limited
 from tenure_cli.patience import AGAIN, Patience
 from tenure_cli.ways import connected
 from tenure_common.clock import pause, wall_ns
 from tenure_common.errors import TransportError, UsageError
-from tenure_common.times import NANOS, format_duration, parse_duration
+from tenure_common.times import NANOS, format_duration
+
+if TYPE_CHECKING:
+    from tenure_cli.api import Api, Json
 
 ENDED_BADLY: Final = 7  # exit code: the workflow ended, and not as COMPLETED
 NOT_YET: Final = 8  # exit code: it has not ended in time
@@ -159,7 +161,7 @@ def wait(api: Api, *, instance_id: str, until: str, timeout: str | None, form: s
 def waited(api: Api, instance_id: str, *, until: str, timeout: str | None, form: str) -> int:
     """Wait, with a line that shows it; the exit code."""
     begun = wall_ns()
-    limit = None if timeout is None else parse_duration(timeout) / NANOS
+    limit = limited(timeout, flag="--timeout")
     patience = Patience()
     while True:
         past = (wall_ns() - begun) / NANOS
@@ -198,7 +200,8 @@ def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: A
     if instance_id is not None and (filters or new):
         message = "give an id, or filters and --new for many: not both"
         raise UsageError(message)
-    for line in _followed(api, instance_id, filters, snapshot=not new):
+    lines = _followed(api, instance_id, filters, snapshot=not new)
+    for line in lines if instance_id is None else _missed(instance_id, lines):
         if form in {"json", "yaml"}:
             compact = json.dumps(line, ensure_ascii=False)
             click.echo(compact if form == "json" else f"{shown.document(line, form)}\n---")
@@ -212,6 +215,16 @@ def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: A
                 click.echo(told.rstrip())
         elif line["type"] == "DELETED" and form == "table":
             click.echo(f"{'':30}  {line['instanceId']}  deleted")
+
+
+def _missed(instance_id: str, lines: Iterator[Json]) -> Iterator[Json]:
+    """The lines; says when there is no such instance: the id may be mistyped."""
+    seen = False
+    for line in lines:
+        seen = seen or line["type"] == "CHANGED"
+        if line["type"] == "SYNCED" and not seen:
+            click.echo(f"there is no '{instance_id}' yet: waiting for it", err=True)
+        yield line
 
 
 def _followed(

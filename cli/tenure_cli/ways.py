@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from tenure_cli.api import Api
+from tenure_common.errors import UsageError
+
+if TYPE_CHECKING:
+    from tenure_cli.api import Api
 
 AnyVerb = Callable[..., Any]
 
@@ -35,6 +38,7 @@ def connected(verb: AnyVerb) -> AnyVerb:
 
     @wraps(verb)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        _refuse_empty(click.get_current_context().command, kwargs)
         meta = click.get_current_context().meta
         way: Way = meta[_WAY]
         before: dict[str, Any] = meta.get(_GIVEN, {})
@@ -47,6 +51,15 @@ def connected(verb: AnyVerb) -> AnyVerb:
 
     setattr(wrapped, _MARK, True)
     return wrapped
+
+
+def _refuse_empty(command: click.Command, given: dict[str, Any]) -> None:
+    """Raises: UsageError for an argument without a character: a script's variable was not set."""
+    for one in command.params:
+        if isinstance(one, click.Argument) and given.get(str(one.name)) == "":
+            name = (one.metavar or str(one.name).upper()).strip("[]")
+            message = f"{name} is empty: is it a variable that is not set?"
+            raise UsageError(message)
 
 
 def wants_connection(command: click.Command) -> bool:

@@ -88,9 +88,18 @@ def parse_duration(text: str) -> int:
 
 def parse_moment(text: str, *, now: int) -> int:
     """A time, or how long before ``now`` it was.  Raises: BadRequestError."""
-    if "-" in text:
+    if _TIME.fullmatch(text):
         return parse_time(text)
-    return now - parse_duration(text)
+    try:
+        return now - parse_duration(text)
+    except BadRequestError as error:
+        if _PART.match(text):
+            raise
+        message = (
+            f"'{text[:80]}' is neither a time (2026-11-24T04:46:02Z, RFC 3339) nor how long ago it was "
+            "(90s, 1h30m, 7d)"
+        )
+        raise BadRequestError(message) from error
 
 
 def format_duration(nanoseconds: int) -> str:

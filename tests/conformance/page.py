@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from conformance.catalogue import GROUPS, SCENARIOS
-from conformance.sdks import DAPR_GO, SDKS, Sdk
+from conformance.sdks import DAPR_GO, DAPR_JAVA, SDKS, Sdk
 from conformance.suite import Scenario
 from tenure_sidecar.rpc.runtime import ACTOR_METHODS, OTHER_METHODS, STAGES
 from tenure_sidecar.rpc.service import task_hub
@@ -214,7 +214,9 @@ def _runtime() -> Iterator[str]:
     yield ""
     yield (
         "Checked with the released clients that use it: `DaprClient` of `@dapr/dapr` over HTTP, that of "
-        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC; Python's `DaprClient` has metadata alone."
+        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC. `DaprClient` of Python and of Java "
+        f"(`io.dapr:dapr-sdk` {DAPR_JAVA.version}) has metadata alone; their workflow clients speak to "
+        "the task hub."
     )
     yield ""
 

@@ -294,3 +294,17 @@ DAPR_GO = Sdk(
     adapter="client",
     lacks={},
 )
+
+# What Java's apps use: clients and a worker over the task hub, which ``dt-dapr-java`` runs through all
+# scenarios.  1.18.1 lacks its parent in Maven Central and cannot be resolved.
+DAPR_JAVA = Sdk(
+    key="dapr-java",
+    package="io.dapr:dapr-sdk + dapr-sdk-workflows",
+    version="1.17.1",
+    registry="Maven Central",
+    language="java",
+    flavour="dapr",
+    adapter="client",
+    lacks={},
+)
+CLIENTS = (DAPR_GO, DAPR_JAVA)

@@ -2,7 +2,8 @@
 
 In scope: @dapr/dapr's DaprClient, every workflow call over HTTP (it has none over gRPC: the SDK says
 so itself), metadata and health over HTTP and gRPC; every workflow call of Go's client, over gRPC;
-what is left in Python's DaprClient: health, metadata, the end of the sidecar.  Out of scope: workflow
+Java's DaprClient, DaprWorkflowClient and worker, as an app has them; what is left in Python's
+DaprClient: health, metadata, the end of the sidecar.  Out of scope: workflow
 clients that speak to the task hub (test_conformance), each row of the error table
 (integration/dapr_api).
 """
@@ -18,9 +19,11 @@ from typing import Any
 
 import pytest
 
-from conformance.sdks import BY_KEY, DAPR_GO
+from conformance.sdks import BY_KEY, DAPR_GO, DAPR_JAVA
 from support.engine import EngineProcess
 from support.sdks import DRIVERS, environment
+
+pytestmark = pytest.mark.timeout(900)  # an environment may have to be built first
 
 TOKEN = "not-a-secret"
 
@@ -107,6 +110,37 @@ def test_client_of_go(engine: EngineProcess) -> None:
     }
 
 
+def test_clients_of_java(engine: EngineProcess) -> None:
+    found = seen(engine, *environment(DAPR_JAVA).command)
+    for name, status, code in (
+        ("again", "ALREADY_EXISTS", "TN0102"),
+        ("early", "FAILED_PRECONDITION", "TN0103"),
+        ("nobody", "NOT_FOUND", "TN0101"),
+        ("state", "UNIMPLEMENTED", "TN0300"),
+        ("shutdown", "UNIMPLEMENTED", "TN0300"),
+    ):
+        refused, told = found.pop(name)
+        assert refused == status
+        assert told.endswith(f"[{code}]")
+    assert found == {
+        "started": "one",
+        "name": "ask",
+        "input": "book",
+        "suspended": "SUSPENDED",
+        "resumed": "RUNNING",
+        "completed": "COMPLETED",
+        "output": ["book", "9 for book", True],
+        "purged": [True, False],
+        "gone": "",  # what the SDK shows of nothing
+        "terminated": "TERMINATED",
+        "because": "sold out",
+        "failed": "FAILED",
+        "failure": "no stock",
+        "id": "shop",
+        "components": 0,
+    }
+
+
 @pytest.mark.parametrize("key", ["dapr-py-1.19", "dapr-py-1.18"])
 def test_dapr_client_of_python(engine: EngineProcess, key: str) -> None:
     python = environment(BY_KEY[key]).command[0]
@@ -121,10 +155,10 @@ def test_dapr_client_of_python(engine: EngineProcess, key: str) -> None:
         assert f"{method}: of Dapr's runtime, Tenure serves workflows alone [TN0300]" in message
 
 
-@pytest.mark.parametrize("language", ["go", "python"])
+@pytest.mark.parametrize("language", ["go", "java", "python"])
 def test_clients_without_the_token_are_not_let_in(engine: EngineProcess, language: str) -> None:
-    if language == "go":
-        command = [*environment(DAPR_GO).command]
+    if language != "python":
+        command = [*environment(DAPR_GO if language == "go" else DAPR_JAVA).command]
     else:
         python = environment(BY_KEY["dapr-py-1.19"]).command[0]
         command = [python, str(DRIVERS / "python" / "dapr_client.py")]

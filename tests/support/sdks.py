@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance.sdks import DAPR_GO, SDKS, Sdk
+from conformance.sdks import CLIENTS, SDKS, Sdk
 
 SUITE = Path(__file__).resolve().parents[1] / "conformance"
 LOCKS = SUITE / "locks"
@@ -86,7 +86,9 @@ def _js(sdk: Sdk) -> Environment:
 def _java(sdk: Sdk) -> Environment:
     java = _tool("java", "a JDK 17 or newer")
     pom = LOCKS / sdk.key / "pom.xml"
-    sources = sorted((DRIVERS / "java").rglob("*.java"))
+    sources = [
+        one for one in sorted((DRIVERS / "java").rglob("*.java")) if _belongs(one, sdk.adapter)
+    ]
     folder = _folder(sdk, pom, *sources)
     with _building(sdk, folder) as missing:
         if missing:
@@ -96,9 +98,8 @@ def _java(sdk: Sdk) -> Environment:
             copy = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
             target = f"-DoutputDirectory={folder / 'lib'}"
             _run(maven, "-q", "-B", "-f", str(pom), copy, target)
-            wanted = [str(one) for one in sources if _belongs(one, sdk.adapter)]
-            classpath = str(folder / "lib" / "*")
-            _run(javac, "-nowarn", "-cp", classpath, "-d", str(folder / "classes"), *wanted)
+            wanted = ["-cp", str(folder / "lib" / "*"), *map(str, sources)]
+            _run(javac, "-nowarn", "-d", str(folder / "classes"), *wanted)
     classpath = f"{folder / 'classes'}:{folder / 'lib'}/*"
     flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m"]
     return Environment([java, *flags, "-cp", classpath, f"{sdk.adapter}.Driver"])
@@ -119,7 +120,8 @@ def _go(sdk: Sdk) -> Environment:
 
 
 def _belongs(source: Path, adapter: str) -> bool:
-    return source.parent.name in {"suite", adapter}
+    """Whether a driver has the file; a client alone runs no scenarios."""
+    return source.parent.name in ({adapter} if adapter == "client" else {"suite", adapter})
 
 
 def _folder(sdk: Sdk, *locks: Path) -> Path:
@@ -170,7 +172,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Build all environments."""
-    for sdk in (*SDKS, DAPR_GO):
+    for sdk in (*SDKS, *CLIENTS):
         environment(sdk)
         _say(f"ready: {sdk.title}")
 

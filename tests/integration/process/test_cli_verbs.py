@@ -42,17 +42,22 @@ class Shell:
         """What it printed; the exit code is asserted."""
         return self.run(*words, stdin=stdin, code=code).stdout
 
-    def run(self, *words: str, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
-        ran = subprocess.run(
-            [sys.executable, "-m", "tenure_cli", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self._env,
-            timeout=60,
-            check=False,
-        )
-        assert ran.returncode == code, ran.stderr + ran.stdout
+    def run(
+        self, *words: str, stdin: str = "", code: int = 0, stdout: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """All that there is of it; ``stdout``: a file in place of what is returned."""
+        with Path(stdout).open("w") if stdout else contextlib.nullcontext(subprocess.PIPE) as out:
+            ran = subprocess.run(
+                [sys.executable, "-m", "tenure_cli", *words],
+                input=stdin,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=self._env,
+                timeout=60,
+                check=False,
+            )
+        assert ran.returncode == code, ran.stderr + str(ran.stdout)
         assert "Traceback" not in ran.stderr
         return ran
 
@@ -410,6 +415,29 @@ def test_watch_takes_an_id_or_filters(tenure: Shell) -> None:
     assert "No such option" in tenure.run("watch", "--created-from", "1d", code=2).stderr
 
 
+def test_watch_says_that_there_is_nothing_yet(tenure: Shell, worker: Worker) -> None:
+    with tenure.open("watch", "late", terminal=True) as watching:
+        watching.until("there is no 'late' yet: waiting for it")
+        tenure("run", "Order", "--id", "late")
+        worker.complete(worker.turn("late"), '"done"')
+        watching.until("COMPLETED")
+        watching.rest()
+    assert watching.code == 0
+
+
+@pytest.mark.parametrize("words", [("list",), ("list", "-o", "json"), ("watch", "w2")])
+def test_what_cannot_be_written_is_said(tenure: Shell, words: tuple[str, ...]) -> None:
+    tenure("run", "Order", "--id", "w2")
+    tenure("terminate", "w2")
+    ran = tenure.run(*words, code=1, stdout="/dev/full")
+    assert ran.stderr == "tenure: cannot write: No space left on device\n"
+
+
+def test_a_bad_timeout_starts_nothing(tenure: Shell) -> None:
+    tenure.run("run", "Order", "--id", "untimed", "--wait", "--timeout", "soon", code=2)
+    tenure.run("get", "untimed", code=3)
+
+
 def test_watch_follows_one_to_its_end(tenure: Shell, worker: Worker) -> None:
     tenure("run", "Order", "--id", "w")
     worker.complete(worker.turn("w"), '"done"')
@@ -430,7 +458,17 @@ def test_watch_follows_one_to_its_end(tenure: Shell, worker: Worker) -> None:
         (("get", "x", "--app", "other"), 3, "TN0109"),
         (("get", "x", "--context", "nope"), 2, "no context 'nope'"),
         (("get", "x", "--server", "http://127.0.0.1:1"), 5, "is `tenure dev` running there?"),
-        (("get", "x", "--server", "nonsense"), 5, "TN0503"),
+        (("get", "x", "--server", "127.0.0.1:3500"), 2, "write it as http://127.0.0.1:3500"),
+        (("get", "x", "--server", "ftp://here"), 2, "'ftp://here' is not the address of a server"),
+        (("get", "x", "--server", "http://"), 2, "'http://' is not the address of a server"),
+        (("get", ""), 2, "ID is empty"),
+        (("purge", ""), 2, "ID is empty"),
+        (("raise", "x", ""), 2, "EVENT is empty"),
+        (("run", ""), 2, "WORKFLOW is empty"),
+        (("run", "Order", "--wait", "--timeout", "soon"), 2, "--timeout: 'soon' is not a duration"),
+        (("wait", "x", "--timeout", "soon"), 2, "--timeout: 'soon' is not a duration"),
+        (("purge", "--older-than", "1d", "--completed-to", "2d", "--dry-run"), 2, "not both"),
+        (("list", "--created-from", "2026-11-27"), 2, "neither a time"),
     ],
     ids=lambda one: " ".join(one[:3]) if isinstance(one, tuple) else "",
 )
