@@ -34,6 +34,7 @@ _log = structlog.get_logger(__name__)
 COMPONENT: Final = "tenure-namespaces"  # of Events
 BETWEEN: Final = 0.5  # seconds at least between two rounds: what comes in a burst is one
 RETRY: Final = 5.0  # seconds, after a failure
+WATCH_FOR: Final = 60.0  # seconds: a connection that died in silence is noticed then
 TELL_AFTER: Final = 2  # rounds: at first the Job that makes the authority may not be done
 STUCK_AFTER: Final = 900.0  # seconds in one round; each of its calls has a deadline
 _LONGEST: Final = 1024  # characters of an Event's message
@@ -198,7 +199,7 @@ class Follower:
             await self._pause(RETRY)
             return
         soonest = min(self._looks.values(), default=math.inf) - self._monotonic()
-        within = max(1.0, min(soonest, self._config.look_every))
+        within = max(1.0, min(soonest, WATCH_FOR))
         try:
             await self._api.changed("watch namespaces", _PATH, version=version, within=within)
         except ClusterApiError as error:

@@ -18,7 +18,14 @@ from support.upkeep import START, Cluster
 from tenure_common.errors import BadCertificateError, ClusterApiError, EtcdUnavailableError
 from tenure_common.kube import Json
 from tenure_sidecar.upkeep.config import UpkeepConfig, wanted
-from tenure_sidecar.upkeep.follow import BETWEEN, RETRY, STUCK_AFTER, TELL_AFTER, Follower
+from tenure_sidecar.upkeep.follow import (
+    BETWEEN,
+    RETRY,
+    STUCK_AFTER,
+    TELL_AFTER,
+    WATCH_FOR,
+    Follower,
+)
 from tenure_sidecar.upkeep.keys import Keys
 
 JOB = UpkeepConfig(namespace="sys", full_name="tenure", etcd_members=3)
@@ -316,8 +323,16 @@ async def test_it_waits_for_a_change_of_what_it_has_seen(world: World) -> None:
     versions = [int(version) for version, _ in world.waits]
     assert versions == sorted(set(versions)), "each wait is for what came after its own list"
     assert world.told("shop") == ["StoreReady"]
-    within = CONFIG.look_every - BETWEEN  # since the look at the Secrets
-    assert [one for _, one in world.waits] == [CONFIG.look_every, within, within]
+    assert [one for _, one in world.waits] == [WATCH_FOR] * 3
+
+
+async def test_it_waits_no_longer_than_until_the_next_look(world: World) -> None:
+    world.label("shop")
+    world.scene = [lambda: None, lambda: None]
+    config = msgspec.structs.replace(CONFIG, look_every=30.0)
+    with pytest.raises(EndError):
+        await world.follower(config).run()
+    assert [one for _, one in world.waits] == [30.0 - BETWEEN] * 3
 
 
 async def test_a_namespace_that_does_not_come_to_its_end_is_no_reason_to_hurry(
@@ -330,7 +345,7 @@ async def test_a_namespace_that_does_not_come_to_its_end_is_no_reason_to_hurry(
     with pytest.raises(EndError):
         await follower.run()
     assert "tenure:shop" in world.users.held
-    assert world.waits[-1][1] == CONFIG.look_every
+    assert world.waits[-1][1] == WATCH_FOR
     assert world.told("shop") == ["StoreReady"]
 
 
