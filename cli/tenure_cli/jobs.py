@@ -105,7 +105,8 @@ def followed(api: Api, job: Json, *, form: str) -> int:
 def _verdict(job: Json) -> int:
     """Say on standard error on which instances the job failed; the exit code."""
     for error in job.get("errors", ()):
-        click.echo(f"{error['instanceId']}: {error['code']}: {error['message']}", err=True)
+        text = f"{error['instanceId']}: {error['code']}: {error['message']}"
+        click.echo(shown.visible(text), err=True)
     return JOB_FAILED if job["progress"]["failed"] else 0
 
 

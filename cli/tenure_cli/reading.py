@@ -212,9 +212,9 @@ def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: A
             else:
                 state = shown.status(one["status"])
                 told = f"{one['updatedAt']}  {one['instanceId']}  {state}  {shown.problem(one)}"
-                click.echo(told.rstrip())
+                click.echo(shown.visible(told.rstrip()))
         elif line["type"] == "DELETED" and form == "table":
-            click.echo(f"{'':30}  {line['instanceId']}  deleted")
+            click.echo(shown.visible(f"{'':30}  {line['instanceId']}  deleted"))
 
 
 def _missed(instance_id: str, lines: Iterator[Json]) -> Iterator[Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 FORMS: Final = ("table", "json", "yaml", "name")
 _GAP: Final = "   "
 _LEAST: Final = 16  # characters that a column keeps when it gives way
+# All control characters but line ends, tabs and what begins a colour.
+_CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 COLOURS: Final = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -26,6 +29,12 @@ COLOURS: Final = {
     "SUSPENDED": "yellow",
     "RUNNING": "cyan",
 }
+
+
+def visible(text: str) -> str:
+    """The text with its control characters written out: ids and errors are the apps' own, and must not
+    move the cursor of whoever looks."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def document(value: object, form: str) -> str:
@@ -181,6 +190,6 @@ def show(value: Any, form: str, *, people: Callable[[], str], names: Sequence[st
         for name in names:
             click.echo(name)
     elif form == "table":
-        click.echo(people())
+        click.echo(visible(people()))
     else:
         click.echo(document(value, form))

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from tenure_common.errors import (
+    BadRequestError,
     MessageTooLargeError,
     MethodNotAllowedError,
     NoSuchRouteError,
@@ -21,6 +22,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.dapr_api.errors import DaprError
 from tenure_sidecar.http.manage import server as manage
+from tenure_sidecar.http.manage.routes import DOCUMENT
 from tenure_sidecar.http.replies import error, failure
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ def limit(max_bytes: int) -> Middleware:
             return refuse(request, SlowRequestError(message), "ERR_BODY_TIMEOUT")
         except web.HTTPRequestEntityTooLarge:
             return _too_large(request, max_bytes)
+        except web.RequestPayloadError:
+            encoding = request.headers.get("Content-Encoding", "identity")[:40]
+            message = (
+                f"the body cannot be read: it is not whole, or not in its encoding ({encoding})"
+            )
+            response = refuse(request, BadRequestError(message), "ERR_MALFORMED_BODY")
+            response.force_close()  # where it ends is not known
+            return response
         return await handler(request)
 
     return limited
@@ -74,7 +84,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (DaprError, TenureError) as cause:
         return _failed(request, cause)
     except web.HTTPNotFound:
-        message = f"there is no {request.path} here; of Dapr, Tenure serves the workflow API alone"
+        there = "of Dapr, Tenure serves the workflow API alone"
+        if manage.owns(request):
+            there = f"{DOCUMENT} lists all that there is"
+        message = f"there is no {request.path} here; {there}"
         return refuse(request, NoSuchRouteError(message), "ERR_NOT_FOUND")
     except web.HTTPMethodNotAllowed as cause:
         allowed = ", ".join(sorted(cause.allowed_methods))

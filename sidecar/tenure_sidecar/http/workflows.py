@@ -7,9 +7,10 @@ POST ``/v1.0/workflows/<component>/<id>/<verb>``       202; pause, resume, termi
 POST ``.../<id>/raiseEvent/<event>``                   202
 =====================================================  ==========================================
 
-``v1.0-beta1`` and ``v1.0-alpha1`` are the same.  Bodies are the payloads themselves, as text.  What
-is checked, done and answered when it fails is in ``dapr_api``.  Of Dapr's actors there is one thing
-here: a call of the engine's own actor types is refused by name.
+``v1.0-beta1`` and ``v1.0-alpha1`` are the same.  An id or a name that is empty comes here too, so
+that it is refused as what it is and not as an unknown path.  Bodies are the payloads themselves, as
+text.  What is checked, done and answered when it fails is in ``dapr_api``.  Of Dapr's actors there is
+one thing here: a call of the engine's own actor types is refused by name.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     api = WorkflowApi(block)
     verbs: dict[str, Handler] = {
         "start": api.start,
-        "raiseEvent/{event}": api.raise_event,
+        "raiseEvent/{event:[^/]*}": api.raise_event,
         "pause": _act(block.pause),
         "resume": _act(block.resume),
         "terminate": _act(block.terminate),
@@ -53,7 +54,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     }
     table: list[web.RouteDef] = []
     for version in VERSIONS:
-        base = f"/{version}/workflows/{{component}}/{{id}}"
+        base = f"/{version}/workflows/{{component}}/{{id:[^/]*}}"
         table.append(web.get(base, _of_this_app(block, api.get), allow_head=False))
         for verb, handler in verbs.items():
             table.append(web.post(f"{base}/{verb}", _of_this_app(block, handler)))

@@ -89,7 +89,7 @@ Row = tuple[str, str | None, str, tuple[str, dict[str, Any]], tuple[int, str], s
 ROWS: list[Row] = [
     (
         "ERR_WORKFLOW_NAME_MISSING",
-        None,
+        f"POST {BASE}//start",
         "StartWorkflow",
         start(instance_id="x"),
         (400, "INVALID_ARGUMENT"),
@@ -124,7 +124,7 @@ ROWS: list[Row] = [
     ),
     (
         "ERR_WORKFLOW_EVENT_NAME_MISSING",
-        None,
+        f"POST {BASE}/i1/raiseEvent/",
         "RaiseEventWorkflow",
         one("RaiseEventWorkflow", instance_id="i1"),
         (400, "INVALID_ARGUMENT"),
@@ -133,13 +133,20 @@ ROWS: list[Row] = [
     *(
         (
             "ERR_INSTANCE_ID_PROVIDED_MISSING",
-            None,
+            call,
             f"{verb}Workflow",
             one(f"{verb}Workflow"),
             (400, "INVALID_ARGUMENT"),
             "no instance ID was provided",
         )
-        for verb in ("Get", "RaiseEvent", "Pause", "Resume", "Terminate", "Purge")
+        for verb, call in (
+            ("Get", f"GET {BASE}/"),
+            ("RaiseEvent", f"POST {BASE}//raiseEvent/x"),
+            ("Pause", f"POST {BASE}//pause"),
+            ("Resume", f"POST {BASE}//resume"),
+            ("Terminate", f"POST {BASE}//terminate"),
+            ("Purge", f"POST {BASE}//purge"),
+        )
     ),
     *(
         (

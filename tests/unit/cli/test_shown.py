@@ -66,6 +66,19 @@ def test_columns_that_give_way(room: int | None, expected: list[int]) -> None:
     )
 
 
+def test_what_an_app_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = "a\x1b[2Jb\rc\x00d\x9b1me\x1b]0;title\x07"
+    told = r"a\x1b[2Jb\x0dc\x00d\x9b1me\x1b]0;title\x07"
+    one = {**RUNNING, "instanceId": bad, "error": bad}
+    shown.show(one, "table", people=lambda: shown.details(one, now=NOW), names=[])
+    shown.show(one, "table", people=lambda: shown.instances([one], now=NOW), names=[])
+    out = capsys.readouterr().out
+    assert out.count(told) == 3
+    assert out.count(told.replace(r"\x0d", " ")) == 1  # a problem is one line
+    assert set(out) & {*map(chr, range(32)), "\x7f", "\x9b"} == {"\n"}
+    assert shown.visible(click.style("RUNNING", fg="cyan")) == click.style("RUNNING", fg="cyan")
+
+
 def test_a_problem_is_one_line() -> None:
     failed = {**RUNNING, "status": "FAILED", "error": "ValueError: no\n  such\tcard"}
     assert shown.problem(failed) == "ValueError: no such card"

@@ -147,6 +147,17 @@ async def test_paths_and_methods_that_are_not_there(
         assert (body["code"], body["docs"]) == (code, f"https://tenure.dev/docs/errors/{code}")
         if status == 405:
             assert answer.headers["Allow"]
+        else:
+            assert "/openapi.json" in body["message"]  # what there is instead
+
+
+async def test_a_body_that_is_not_in_its_encoding_is_the_callers_fault(engine: Served) -> None:
+    url = f"{engine.url}/v1alpha1/apps/orders/instances"
+    headers = {"Content-Encoding": "gzip"}
+    async with engine.session.post(url, data=b"{}", headers=headers) as answer:
+        body = json.loads(await answer.text())
+        assert (answer.status, body["code"]) == (400, "TN0004")
+        assert "gzip" in body["message"]
 
 
 async def test_a_body_that_is_too_large_is_not_read(engine: Served) -> None:
