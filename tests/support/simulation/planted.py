@@ -41,6 +41,7 @@ from tenure_sidecar.store.etcd import outbox as outboxes
 from tenure_sidecar.store.etcd import plan as plans
 from tenure_sidecar.store.etcd.barrier import Barrier
 from tenure_sidecar.store.etcd.cells import Cell
+from tenure_sidecar.store.etcd.effects import Effects
 from tenure_sidecar.store.etcd.sharing import EtcdCoordination
 from tenure_sidecar.store.port import Create, Created, Deliver, Fence
 
@@ -275,6 +276,26 @@ def repeated_delivery(put: Plant) -> None:
 def outbox_twice(put: Plant) -> None:
     value = outboxes.OutboxValue
     put(outboxes, "OutboxValue", lambda _done, body: value(0, body))
+
+
+@bug("pieces of large values stay under the lease with which they were staged")
+def pieces_on_lease(put: Plant) -> None:
+    put(Effects, "settle", lambda *_: None)
+
+
+@bug("a purge leaves the pieces of large values")
+def purge_leaves_pieces(put: Plant) -> None:
+    wipe = judge.wipe
+
+    def most(draft: Any, cell: Cell) -> None:
+        clear = draft.effects.clear
+        draft.effects.clear = lambda keys: None if b"/blob/" in keys.first else clear(keys)
+        try:
+            wipe(draft, cell)
+        finally:
+            draft.effects.clear = clear
+
+    put(judge, "wipe", most)
 
 
 @bug("a purge leaves the timers")

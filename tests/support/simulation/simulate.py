@@ -19,7 +19,7 @@ import logging
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -28,16 +28,18 @@ import msgspec
 import structlog
 
 from support.simulation.clients import UNKNOWN, Clients
+from support.simulation.etcd_model import EtcdModel
 from support.simulation.faults import HUSH, Faults
 from support.simulation.invariants import GRACE, Evidence, check
 from support.simulation.machine import Machine, who
 from support.simulation.story import read
 from support.simulation.world import Trace, World
 from support.virtual import StuckError
-from tenure_sidecar.store.etcd import judge, outbox
+from tenure_sidecar.store.etcd import judge, outbox, plan, writing
 
 TROUBLE = 40.0  # seconds in which faults happen
 _UNHEARD = ("start", UNKNOWN)
+STAGED = 8  # seconds that pieces of large values wait for what names them
 CALM = 120.0  # seconds after which everything must have ended
 
 
@@ -182,16 +184,31 @@ async def _purge(world: World, clients: Clients) -> list[bytes]:
     await asyncio.sleep(2.0)
     for pod in world.pods:
         pod.count_missed()
-    return [key for key in world.servers.model.names() if key.startswith(world.keys.root)]
+    model = world.servers.model
+    left = [key for key in model.names() if key.startswith(world.keys.root)]
+    # Pieces that nothing came to name go with their lease.
+    pieces = b"%sblob/" % world.keys.root
+    return [one for one in left if not (one.startswith(pieces) and _leased(model, one))]
+
+
+def _leased(model: EtcdModel, key: bytes) -> bool:
+    kv = model.value(key)
+    return kv is not None and bool(kv.lease)
 
 
 @contextmanager
 def _small_limits(rng: random.Random) -> Iterator[None]:
-    """Make what few turns need in life, because they are very large, what most turns need."""
-    if rng.random() < 0.5:
-        yield
-        return
-    with patch.object(judge, "GUARDS_MAX", 1), patch.object(outbox, "STEP_ENTRIES", 1):
+    """Make what few turns and values need in life, because they are very large, what most need: an
+    outbox, and pieces that are staged."""
+    with ExitStack() as patches:
+        if rng.random() < 0.5:
+            patches.enter_context(patch.object(judge, "GUARDS_MAX", 1))
+            patches.enter_context(patch.object(outbox, "STEP_ENTRIES", 1))
+        if rng.random() < 0.4:
+            defaults = plan.Draft.__init__.__kwdefaults__
+            patches.enter_context(patch.dict(defaults, large=rng.choice((120, 300))))
+            patches.enter_context(patch.object(plan, "PIECE", 100))
+            patches.enter_context(patch.object(writing, "_STAGE_TTL", STAGED))
         yield
 
 

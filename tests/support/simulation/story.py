@@ -17,7 +17,7 @@ from tenure_sidecar.engine.codec import decode_events, decode_head, decode_item
 from tenure_sidecar.engine.events import Event
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.store.etcd.keys import unescape
-from tenure_sidecar.store.etcd.values import HeadValue, ItemValue, TurnValue, unpack
+from tenure_sidecar.store.etcd.values import Blob, HeadValue, ItemValue, TurnValue, unpack
 
 import msgspec  # isort: skip
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
     from tenure_sidecar.engine.turn import InboxItem
     from tenure_sidecar.store.etcd.keys import Keys
+    from tenure_sidecar.store.etcd.values import Body
 
 PROCESS = 12  # hex digits of a commit's id that name the process
 _owner = msgspec.json.Decoder(OwnerRecord)
@@ -112,6 +113,7 @@ class _Reader:
         self._last: dict[int, str] = {}
         self._turns: set[bytes] = set()
         self._items: dict[bytes, Item] = {}
+        self._pieces: dict[bytes, bytes] = {}  # of large values, by key; whatever became of them
 
     def change(self, revision: int, event: pb.Event) -> None:
         key = event.kv.key
@@ -123,15 +125,24 @@ class _Reader:
             self._head(revision, "/".join(path), None if deleted else event.kv)
         elif kind == "hist":
             self._hist(revision, unescape(path[0].encode()), path, event.kv, deleted=deleted)
+        elif kind == "blob" and not deleted:
+            self._pieces[key] = event.kv.value
         elif kind in ("inbox", "own") and deleted:
             self._items.pop(key).gone = revision
         elif kind in ("inbox", "own"):
             if (before := self._items.get(key)) is not None:  # the id is used again
                 before.gone = revision
             value = unpack(key, event.kv.value, ItemValue)
-            assert isinstance(value.body, bytes)
-            item = self._items[key] = Item(revision, decode_item(value.body))
-            self.story.items[unescape(path[1].encode())].append(item)
+            instance_id = unescape(path[1].encode())
+            item = Item(revision, decode_item(self._body(instance_id, value.body)))
+            self._items[key] = item
+            self.story.items[instance_id].append(item)
+
+    def _body(self, instance_id: str, body: Body) -> bytes:
+        if not isinstance(body, Blob):
+            return body
+        first = self._keys.blobs(instance_id, f"{body.what}/{body.token}/").first
+        return b"".join(self._pieces[b"%s%06d" % (first, n)] for n in range(body.pieces))
 
     def _owner(self, partition: int, name: str) -> None:
         self._owners[partition] = name
@@ -144,7 +155,8 @@ class _Reader:
             self.story.heads[instance_id].append(Version(revision, None, 0, 0, 0))
             return
         value = unpack(kv.key, kv.value, HeadValue)
-        head, book = decode_head(value.head), value.book
+        book = value.book
+        head = decode_head(self._body(instance_id, book.head or value.head))
         version = Version(revision, head, book.life, book.count, book.run)
         self.story.heads[instance_id].append(version)
         if book.count:
@@ -189,8 +201,7 @@ class _Reader:
             self.story.wrong.append(f"history of '{instance_id}' has a gap at {revision}")
         there.begins.append(len(there.events))
         value = unpack(kv.key, kv.value, TurnValue)
-        assert isinstance(value.body, bytes)
-        for event in decode_events(value.body):
+        for event in decode_events(self._body(instance_id, value.body)):
             there.events.append(event)
             there.at.append(revision)
 
