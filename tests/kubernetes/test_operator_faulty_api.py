@@ -142,11 +142,10 @@ def test_a_user_who_changes_a_resource_in_trouble_does_not_wait(
     rule = api.answer(status_of("mended"), 500, headers={"Retry-After": "60"})
     rig.kubectl.apply(workflow("mended", workflow="approval"))
     until("an attempt", lambda: rule.hits)
-    rig.kubectl("patch", "workflow", "mended", "--type=merge", '-p={"spec": {"suspend": true}}')
-    until("another", lambda: len(rule.hits) > 1)
-    assert rule.hits[1].at - rule.hits[0].at < 50
     api.forget(rule)
+    rig.kubectl("patch", "workflow", "mended", "--type=merge", '-p={"spec": {"suspend": true}}')
     rig.reaches("mended", "Suspended")
+    assert time.monotonic() - rule.hits[0].at < 50
     assert running.alive
 
 

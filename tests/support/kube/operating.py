@@ -120,10 +120,16 @@ class Rig:
 
     def reaches(self, name: str, phase: str, kind: str = "workflow") -> dict[str, Any]:
         """Wait for a phase; the status then."""
-        words = f"--for=jsonpath={{.status.phase}}={phase}"
-        ran = self.kubectl.run("wait", words, f"{kind}/{name}", f"--timeout={PATIENCE:.0f}s")
-        assert not ran.returncode, f"{name} is not {phase}: {self.status(name, kind)}"
-        return self.status(name, kind)
+
+        def there() -> dict[str, Any] | None:
+            found = self.status(name, kind)
+            return found if found.get("phase") == phase else None
+
+        try:
+            return dict(until(f"{name} {phase}", there))
+        except AssertionError as error:
+            message = f"{name} is not {phase}: {self.status(name, kind)}"
+            raise AssertionError(message) from error
 
     def run_of(self, name: str) -> str:
         """The id of the run of a Workflow that was started."""
