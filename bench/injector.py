@@ -7,8 +7,8 @@ server: HTTPS on connections that stay open, one review for each new pod.  It pr
 * *latency*: of pods that get the engine, sent at a fixed rate whatever the answers do, and counted
   from the moment when each was due, so that a stall is seen by all that wait behind it; the part
   of it that the injector itself has measured is beside it, the rest is TLS, HTTP and two wake-ups;
-* *reviews a second of CPU*: as many as connections can carry, over the CPU seconds that the kernel
-  counted for the process.
+* *CPU of a review*: what the kernel counted for the process, at that rate (each review wakes it up)
+  and at full speed (as many as the connections can carry).
 
 No API server is there, so no Events are sent; they leave from a queue and no review waits for them.
 """
@@ -67,6 +67,11 @@ class Server:
         self.ready = ready  # seconds
         self._health = health
 
+    @property
+    def cpu(self) -> float:
+        """Seconds that it has taken so far."""
+        return procfs.read(self.pid).cpu
+
     def inside(self) -> tuple[float, int]:
         """Seconds from the last byte of each review to its answer, all together; how many."""
         lines = dict(line.rsplit(" ", 1) for line in _get(f"{self._health}/metrics").splitlines())
@@ -87,11 +92,12 @@ def injector(folder: Path, authority: trustme.CA) -> Iterator[Server]:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tenure_injector", "--host=127.0.0.1", "--drain=0"),
-            *(f"--port={port}", f"--health-port={health}", "--log-level=error"),
+            *(f"--port={port}", f"--health-port={health}"),
             *(f"--certificate={folder / 'tls.crt'}", f"--key={folder / 'tls.key'}"),
             *(f"--api-server=https://127.0.0.1:{nobody}", f"--api-ca-file={folder / 'ca.crt'}"),
             f"--api-token-file={folder / 'token'}",
-        ]
+        ],
+        stderr=subprocess.DEVNULL,  # it logs each review, as it does by default
     )
     try:
         url = f"http://127.0.0.1:{health}"
@@ -184,10 +190,9 @@ async def latencies(connections: list[Connection], rate: float, seconds: float) 
     return taken
 
 
-async def per_cpu_second(server: Server, connections: list[Connection], count: int) -> float:
-    """Reviews for each second of the process's CPU."""
+async def full_speed(connections: list[Connection], count: int) -> None:
+    """So many reviews, each as soon as a connection is free."""
     wanted = iter(list(itertools.islice(requests(), count)))
-    before = procfs.read(server.pid).cpu
 
     async def loop(connection: Connection) -> None:
         for request in wanted:
@@ -196,7 +201,6 @@ async def per_cpu_second(server: Server, connections: list[Connection], count: i
     async with asyncio.TaskGroup() as group:
         for connection in connections:
             group.create_task(loop(connection))
-    return count / (procfs.read(server.pid).cpu - before)
 
 
 async def measure(rate: float, seconds: float, count: int) -> None:
@@ -206,9 +210,13 @@ async def measure(rate: float, seconds: float, count: int) -> None:
         connections = await connect(server.port, authority)
         await latencies(connections, rate, 1.0)  # warm
         before, count_before = server.inside()
+        begin = server.cpu
         taken = await latencies(connections, rate, seconds)
+        at_rate = (server.cpu - begin) / len(taken)
         after, count_after = server.inside()
-        speed = await per_cpu_second(server, connections, count)
+        begin = server.cpu
+        await full_speed(connections, count)
+        at_full_speed = (server.cpu - begin) / count
         memory = procfs.read(server.pid).peak
         for connection in connections:
             connection.close()
@@ -220,7 +228,9 @@ async def measure(rate: float, seconds: float, count: int) -> None:
         print(f"| p{percent} at {rate:.0f} a second | {percentile(taken, percent) * 1e3:.2f} ms |")
     inside = (after - before) / (count_after - count_before)
     print(f"| of it in the injector, mean | {inside * 1e3:.2f} ms |")
-    print(f"| reviews a second of CPU | {speed:,.0f} |")
+    print(f"| CPU of a review at {rate:.0f} a second | {at_rate * 1e6:,.0f} µs |")
+    print(f"| CPU of a review at full speed | {at_full_speed * 1e6:,.0f} µs |")
+    print(f"| reviews a second of CPU, at full speed | {1 / at_full_speed:,.0f} |")
     print(f"| memory at most | {memory / 1e6:.0f} MB |")
 
 

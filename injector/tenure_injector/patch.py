@@ -11,6 +11,7 @@ The law, checked with generated documents and another implementation of RFC 6902
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import Any, Literal, TypedDict, cast
 
 Json = Any
@@ -53,6 +54,11 @@ def _objects(before: dict[str, Json], after: dict[str, Json], path: str) -> Iter
 
 
 def _lists(before: Sequence[Json], after: Sequence[Json], path: str) -> Iterator[Operation]:
+    added = _added(before, after)
+    if added is not None:
+        for index in added:
+            yield {"op": "add", "path": f"{path}/{index}", "value": after[index]}
+        return
     old, new = _names(before), _names(after)
     if old is None or new is None or [n for n in old if n in new] != [n for n in new if n in old]:
         yield from _positions(before, after, path)
@@ -65,6 +71,19 @@ def _lists(before: Sequence[Json], after: Sequence[Json], path: str) -> Iterator
             yield from _diff(before[old[name]], after[index], f"{path}/{index}")
         else:
             yield {"op": "add", "path": f"{path}/{index}", "value": after[index]}
+
+
+def _added(before: Sequence[Json], after: Sequence[Json]) -> range | None:
+    """Where elements were put in, if at the end or at the front and nothing else was done.
+
+    That is what mutators mostly do to long lists, and seen without a look at the elements.
+    """
+    more = len(after) - len(before)
+    if more >= 0 and all(map(is_, before, after)):
+        return range(len(before), len(after))
+    if more >= 0 and all(map(is_, before, after[more:])):
+        return range(more)
+    return None
 
 
 def _names(elements: Sequence[Json]) -> dict[str, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 _FORM: Final = re.compile(
@@ -23,6 +24,7 @@ _SCALES: Final = {
 }
 
 
+@lru_cache(maxsize=1024)  # the same few in every pod
 def parse(text: str) -> Decimal:
     """The quantity's number.  Raises: ValueError, saying how one is written."""
     match = _FORM.fullmatch(text)

@@ -29,6 +29,9 @@ from tenure_injector.config import Config
 from tenure_injector.events import Events
 from tenure_injector.meters import Meters
 from tenure_injector.notices import notices
+from tenure_injector.pods import Pod
+from tenure_injector.report import Report
+from tenure_injector.review import Request
 
 _log = structlog.get_logger(__name__)
 
@@ -121,6 +124,12 @@ class Webhook:
         encoded = review.encode(answer)
         self._meters.reviews[report.verdict.value, report.reason] += 1
         self._meters.seconds.observe(self._monotonic() - began)
+        # The answer goes out first: telling takes a fifth of the time that deciding does.
+        asyncio.get_running_loop().call_soon(self._tell, request, report, pod)
+        return web.Response(body=encoded, content_type="application/json")
+
+    def _tell(self, request: Request, report: Report, pod: Pod | None) -> None:
+        """Log a decision, and offer its Events."""
         _log.info(
             "review answered",
             verdict=report.verdict.value,
@@ -133,7 +142,6 @@ class Webhook:
         if not request.dry_run:
             for notice in notices(report, pod, namespace=request.namespace):
                 self._events.offer(notice)
-        return web.Response(body=encoded, content_type="application/json")
 
 
 def _failure(error: TenureError) -> web.Response:

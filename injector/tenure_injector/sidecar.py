@@ -6,6 +6,7 @@ what stands here.  Pure.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -89,6 +90,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     writable_mounts: tuple[Mount, ...] = ()
 
 
+@lru_cache(maxsize=64)  # replicas have the same annotations, which may be 256 KB of text
 def resolve(options: Options, config: Config, *, app_id: str) -> Sidecar:
     """The container for a pod with these annotations."""
     store = options.store or config.sidecar_store

@@ -325,6 +325,24 @@ async def test_events_are_sent_beside_and_not_for_dry_runs(running: Running) -> 
     task.cancel()
 
 
+async def test_the_answer_does_not_wait_for_what_is_told_about_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def notices(*_: Any, **__: Any) -> list[Any]:
+        told.append("told")
+        raise ZeroDivisionError("oops")
+
+    failed: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: failed.append(context["exception"]))
+    monkeypatch.setattr(server_module, "notices", notices)
+    assert (await running.review(body(pod())))[0] == 200
+    assert (told, list(map(type, failed))) == (["told"], [ZeroDivisionError])
+    assert not running.meters.rejected
+
+
 async def test_events_that_do_not_fit_are_dropped(running: Running) -> None:
     async with aiohttp.ClientSession() as session:
         for number in range(QUEUE + 20):
