@@ -48,6 +48,7 @@ class _Stream:
         self.wanted: dict[str, set[Key]] = {}  # instance id -> the resources that care
         self.known: dict[str, Instance | None] = {}
         self.told: set[str] = set()  # since the snapshot began
+        self.early: set[Key] = set()  # who looked before the snapshot was told to its end
         self.synced = False
         self.cursor: str | None = None
         self.task: asyncio.Task[None] | None = None
@@ -92,6 +93,7 @@ class Runs:
             return
         app, instance_id = place
         stream = self._streams[app]
+        stream.early.discard(key)
         keys = stream.wanted[instance_id]
         keys.discard(key)
         if not keys:
@@ -115,9 +117,13 @@ class Runs:
             stream.known[workflow.instance_id] = instance
 
     def catching_up(self, workflow: Workflow) -> bool:
-        """Whether the stream has not told yet of all that there is; SYNCED will wake the resource."""
+        """Whether the stream has not told yet of all that there is; if so, it wakes the resource when
+        it has, also when it has told of this run already: whoever is sent away must come again."""
         stream = self._streams.get(app_of(workflow))
-        return stream is not None and not stream.synced
+        if stream is None or stream.synced:
+            return False
+        stream.early.add(workflow.key)
+        return True
 
     async def close(self) -> None:
         """End all streams."""
@@ -183,8 +189,8 @@ class Runs:
         for instance_id in [one for one in stream.known if one not in stream.told]:
             del stream.known[instance_id]
         stream.synced = True
-        for instance_id, keys in stream.wanted.items():
-            if instance_id not in stream.known:
-                for key in keys:
-                    self._wake(key)
+        unknown = [keys for one, keys in stream.wanted.items() if one not in stream.known]
+        for key in stream.early.union(*unknown):
+            self._wake(key)
+        stream.early.clear()
         stream.told.clear()
