@@ -278,7 +278,9 @@ def test_a_layer_that_needs_the_machine_for_itself_waits_for_the_other_lanes(
 
 
 ENDLESS = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs behind itself ignores it
 sys.path.insert(0, {tests!r})
 import run as runner
 from run import Check, Layer
