@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from support.proxy import FaultProxy, Pair
+from support.proxy import FaultProxy
 
 
 class Balancer(FaultProxy):
@@ -20,7 +20,6 @@ class Balancer(FaultProxy):
         super().__init__(0, host=host)
         self.targets = list(targets)
         self._next = 0
-        self._before: dict[Pair, int] = {}
 
     def choose(self) -> int:
         """The next one in turn."""
@@ -32,13 +31,11 @@ class Balancer(FaultProxy):
     def leave(self, target: int) -> None:
         """No new connection goes there from now on."""
         self.targets.remove(target)
-        self._before = {pair: pair.asked for pair in self.pairs}
 
     def join(self, target: int) -> None:
         """New connections go there, too."""
         self.targets.append(target)
 
-    def called(self, target: int) -> int:
-        """Open connections to ``target`` on which it was called since somebody left last."""
-        mine = [pair for pair in tuple(self.pairs) if pair.target == target]
-        return sum(pair.asked > self._before.get(pair, 0) for pair in mine)
+    def open_to(self, target: int) -> int:
+        """Open connections to ``target``."""
+        return sum(pair.target == target for pair in tuple(self.pairs))

@@ -139,14 +139,13 @@ class Pair:
 
     def __init__(self, here: End, there: End, ways: dict[str, Way], *, target: int) -> None:
         self.target = target
-        self.asked = 0  # bytes towards the target
         self._writers = here[1], there[1]
         self.task = asyncio.ensure_future(self._run(here, there, ways))
 
     async def _run(self, here: End, there: End, ways: dict[str, Way]) -> None:
         pumps = [
-            asyncio.ensure_future(_pump(here[0], there[1], ways[TO], self._count)),
-            asyncio.ensure_future(_pump(there[0], here[1], ways[FROM], lambda _bytes: None)),
+            asyncio.ensure_future(_pump(here[0], there[1], ways[TO])),
+            asyncio.ensure_future(_pump(there[0], here[1], ways[FROM])),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -156,9 +155,6 @@ class Pair:
             await asyncio.gather(*pumps, return_exceptions=True)
             for writer in self._writers:
                 writer.close()
-
-    def _count(self, size: int) -> None:
-        self.asked += size
 
     def reset(self) -> None:
         for writer in self._writers:
@@ -174,12 +170,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    way: Way,
-    count: Callable[[int], None],
-) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
     """Pass bytes on as the direction's state allows, until one end is closed."""
     loop = asyncio.get_running_loop()
     queue: deque[tuple[float, bytes]] = deque()
@@ -188,7 +179,6 @@ async def _pump(
     async def take() -> None:
         while chunk := await reader.read(1 << 16):
             way.taken += len(chunk)
-            count(len(chunk))
             queue.append((loop.time() + way.delay, chunk))
             arrived.set()
 

@@ -24,7 +24,7 @@ from integration.store.samples import (
 from support.etcd import Cluster
 from tenure_common.errors import StoreError, StoreNewerError
 from tenure_sidecar import doctor
-from tenure_sidecar.engine.events import Status
+from tenure_sidecar.engine.events import Status, TaskCompleted
 from tenure_sidecar.etcd import EtcdClient, Get
 from tenure_sidecar.store.etcd import EtcdStore, check
 from tenure_sidecar.store.etcd.keys import Keys
@@ -73,7 +73,8 @@ async def fill(store: EtcdStore) -> None:
     await hub.running("a/b%c")
     await hub.deliver("run", "go")
     await hub.deliver("run", "big", input=LARGE)
-    await hub.write(Deliver("run", an_item("note"), hub.fence("run")))
+    result = an_item("note", event=TaskCompleted(3_000, task_id=1, result="done"))
+    await hub.write(Deliver("run", result, hub.fence("run")))
     await hub.running("ended")
     await hub.finish("ended", Status.FAILED, timers_set=(a_timer("ended", 9_000, kind=RETENTION),))
     await hub.create("later", timer=a_timer("later", 7_000, kind=START))

@@ -363,9 +363,12 @@ async def test_a_full_server_refuses_reads_on_and_resumes(tmp_path: Path) -> Non
         with pytest.raises(EtcdFullError, match="disarm"):
             await fill()
         assert created > 0
+        kept = await store.count(Query())
+        # etcd may do the write that finds it full, and say that there is no room (apply with quota).
+        assert kept - 1 in (created, created + 1)
         with pytest.raises(EtcdFullError):
             await hub.commit("kept", append=events("more"))
-        assert await store.count(Query()) == created + 1
+        assert await store.count(Query()) == kept
         assert (await hub.loaded("kept")).head.instance_id == "kept"
         assert len((await store.heads(Query(), limit=5)).heads) == 5
         # What an administrator does: a larger quota, and the alarm taken back.
