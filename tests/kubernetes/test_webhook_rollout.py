@@ -122,8 +122,9 @@ def restart(site: Shared, one: Injector, streams: list[Stream], pods: Pods) -> N
     """A pod of the Deployment is replaced, and nobody notices."""
 
     def let_go() -> bool:
-        # Asked so much at a time, the API server uses the connections that were idle, too.  One that
-        # it begins to use in the very moment in which the process ends fails it, with HTTP/1.1.
+        # Asked so much at a time, the API server uses connections that were idle, too; the rest it lets
+        # go of after 90 seconds.  One that it begins to use in the very moment in which the process
+        # ends would fail a review, with HTTP/1.1.
         with ThreadPoolExecutor(AT_ONCE) as several:
             for done in [several.submit(pods.review) for _ in range(AT_ONCE)]:
                 done.result()
