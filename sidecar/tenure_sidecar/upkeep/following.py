@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Final
 
 from tenure_common.clock import monotonic, wall_ns
 from tenure_common.errors import BadCertificateError
 from tenure_common.health import Health, Listener
-from tenure_common.kube import KubeApi, api_server
+from tenure_common.kube import KubeApi
 from tenure_common.telemetry import Metrics
-from tenure_sidecar.etcd import EtcdClient, Tls
+from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.upkeep.config import UpkeepConfig
+from tenure_sidecar.upkeep.connections import FILES, administrator, kube_api, root_secret
 from tenure_sidecar.upkeep.follow import Administrator, Follower
 from tenure_sidecar.upkeep.keys import text_of
-
-_FILES: Final = ("ca.crt", "tls.crt", "tls.key")
 
 
 def main(config: UpkeepConfig) -> int:
@@ -37,13 +32,7 @@ async def _run(config: UpkeepConfig) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with KubeApi(
-        server=api_server(config.api_server, os.environ),
-        token_file=config.api_token_file,
-        ca_file=config.api_ca_file,
-        timeout=config.api_timeout,
-        manager="tenure-namespaces",
-    ) as api:
+    async with kube_api(config, manager="tenure-namespaces") as api:
         follower = Follower(
             api,
             config,
@@ -81,26 +70,15 @@ def _administrator(api: KubeApi, config: UpkeepConfig) -> Administrator:
     """A client with the administrator's certificate as it is now: it is replaced while we run."""
 
     @asynccontextmanager
-    async def administrator() -> AsyncGenerator[EtcdClient]:
-        secret = await api.secret(config.namespace, f"{config.etcd}-root")
-        texts = {name: text_of(secret, name) for name in _FILES}
-        if not all(texts.values()):
+    async def present() -> AsyncGenerator[EtcdClient]:
+        secret = await root_secret(api, config)
+        if not all(text_of(secret, name) for name in FILES):
             message = f"Secret '{config.etcd}-root' is empty: the upkeep's Job has yet to fill it"
             raise BadCertificateError(message)
-        with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
-            for name, text in texts.items():
-                file = Path(place) / name
-                file.touch(mode=0o600)
-                file.write_bytes(text)
-            endpoints = [f"https://{member}:2379" for member in config.members]
-            tls = Tls(*(str(Path(place) / name) for name in _FILES))
-            client = EtcdClient(endpoints, clock=monotonic, tls=tls)
-            try:
-                yield client
-            finally:
-                await client.close()
+        async with administrator(config, secret) as client:
+            yield client
 
-    return administrator
+    return present
 
 
 def _metrics(follower: Follower) -> Metrics:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import tempfile
-from pathlib import Path
 
 import msgspec
 
 from tenure_common.clock import monotonic, wall_ns
-from tenure_common.kube import KubeApi, api_server
-from tenure_sidecar.etcd import EtcdClient, Tls
+from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.upkeep import database
 from tenure_sidecar.upkeep.config import UpkeepConfig
-from tenure_sidecar.upkeep.keys import Keys, text_of
+from tenure_sidecar.upkeep.connections import administrator, kube_api, root_secret
+from tenure_sidecar.upkeep.keys import Keys
 
 _NANOS = 1_000_000_000
 
@@ -51,13 +48,7 @@ async def run(config: UpkeepConfig, done: list[str], failed: list[str]) -> None:
 
     Raises: TenureError.
     """
-    async with KubeApi(
-        server=api_server(config.api_server, os.environ),
-        token_file=config.api_token_file,
-        ca_file=config.api_ca_file,
-        timeout=config.api_timeout,
-        manager="tenure-upkeep",
-    ) as api:
+    async with kube_api(config, manager="tenure-upkeep") as api:
         keys = Keys(api, config)
         try:
             await keys.look(wall_ns() / _NANOS)
@@ -66,20 +57,13 @@ async def run(config: UpkeepConfig, done: list[str], failed: list[str]) -> None:
             failed += keys.failed
         if not config.etcd_members:
             return
-        secret = await api.secret(config.namespace, f"{config.etcd}-root")
+        secret = await root_secret(api, config)
     config = msgspec.structs.replace(config, app_namespaces=keys.served)
-    with tempfile.TemporaryDirectory(prefix="tenure-upkeep-") as place:
-        files = [Path(place) / name for name in ("ca.crt", "tls.crt", "tls.key")]
-        for file in files:
-            file.touch(mode=0o600)
-            file.write_bytes(text_of(secret, file.name))
-        await _etcd(config, Tls(*map(str, files)), done)
+    async with administrator(config, secret) as client:
+        await _etcd(client, config, done)
 
 
-async def _etcd(config: UpkeepConfig, tls: Tls, done: list[str]) -> None:
-    endpoints = [f"https://{member}:2379" for member in config.members]
-    client = EtcdClient(endpoints, clock=monotonic, tls=tls)
-
+async def _etcd(client: EtcdClient, config: UpkeepConfig, done: list[str]) -> None:
     async def users() -> list[str]:
         served = config.app_namespaces if config.app_users else None
         return await database.users(client, served)
@@ -92,8 +76,5 @@ async def _etcd(config: UpkeepConfig, tls: Tls, done: list[str]) -> None:
             least=config.defragment_from,
         )
 
-    try:
-        for attempt in (users, space):
-            done += await database.insist(attempt, within=config.etcd_wait, clock=monotonic)
-    finally:
-        await client.close()
+    for attempt in (users, space):
+        done += await database.insist(attempt, within=config.etcd_wait, clock=monotonic)
