@@ -96,6 +96,12 @@ def _head(outcomes: Outcomes) -> Iterator[str]:
         "transports. `make test LAYERS=conformance` runs them; this page is written from its output."
     )
     yield ""
+    yield (
+        "Besides, random programs run through these SDKs (but Dapr's for JavaScript, which pass no "
+        "value that is false) end as they do on the engine that `durabletask` ships for tests, also "
+        "when ours is killed in the middle (`tests/conformance/test_other_engine.py`)."
+    )
+    yield ""
     yield "| SDK | flavour | scenarios passed | cannot express |"
     yield "|---|---|---|---|"
     for sdk in SDKS:
