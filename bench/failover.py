@@ -12,8 +12,11 @@ The stall of an instance is the longest time without an event in its history, fr
 measured are those that the victim owned and that were under way.  Orders with a slow activity are
 left out.  A timer of 0.1 seconds is in every order, so a stall of that is none.
 
-``python bench/failover.py`` takes some minutes, ``--repeats 1`` one.  Needs tests/ on the path, which
-it puts there.
+It goes on, a round of all kinds at a time, until so many partitions have gone from one process to
+another that "no commit of an old owner" says something: ``--takeovers``, a thousand unless given.
+
+``python bench/failover.py`` takes some minutes, ``--repeats 1 --takeovers 0`` one.  Needs tests/ on the
+path, which it puts there.
 """
 
 from __future__ import annotations
@@ -159,15 +162,27 @@ def with_repeats(
     ]
 
 
-def run(folder: Path, *, count: int, lease: int, width: int) -> dict[str, object]:
-    """Strike ``count`` times in each way; the figures.  Raises: AssertionError."""
+async def takeovers(fleet: Fleet) -> int:
+    """How often a partition has gone from one process to another by now."""
+    async with fleet.client() as client:
+        await fleet.story.read(client)
+    return fleet.story.found.takeovers
+
+
+def run(folder: Path, *, count: int, least: int, lease: int, width: int) -> dict[str, object]:
+    """Strike ``count`` times in each way, and until there were ``least`` take-overs; the figures.
+
+    Raises: AssertionError.
+    """
     strikes: list[Strike] = []
     with Cluster(folder / "etcd") as cluster:
         fleet = Fleet(folder, cluster, lease=lease, wired=False)
         try:
             fleet.start()
             fleet.begin(width=width)
-            for number in range(count):
+            number = 0
+            while number < count or asyncio.run(takeovers(fleet)) < least:
+                number += 1
                 for kind, strike in KINDS.items():
                     one = fleet.sidecars[(number + len(strikes)) % len(fleet.sidecars)]
                     fleet.progress(200)
@@ -213,12 +228,21 @@ def main() -> int:
     """Run; exit status 1 when an old owner committed anything."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="strikes of each kind (default 5)")
+    parser.add_argument(
+        "--takeovers", type=int, default=1000, help="go on until there were so many (default 1000)"
+    )
     parser.add_argument("--lease", type=int, default=10, help="seconds (default 10, as Tenure's)")
     parser.add_argument("--width", type=int, default=16, help="orders in flight (default 16)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenure-failover-") as folder:
-        result = run(Path(folder), count=given.repeats, lease=given.lease, width=given.width)
+        result = run(
+            Path(folder),
+            count=given.repeats,
+            least=given.takeovers,
+            lease=given.lease,
+            width=given.width,
+        )
     show(result)
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n")

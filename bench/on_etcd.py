@@ -35,6 +35,7 @@ _FIGURES = (
     ("engine_cpu_us", "engine CPU, us", "{:,.0f}"),
     ("commits", "commits (etcd: transactions)", "{:.2f}"),
 )
+_SETTLED = 75.0  # seconds until the looks that follow a change are over
 _IDLE = 60.0  # seconds
 # (load, figure) -> most that etcd may be of SQLite; None = the figure itself.
 _GOALS = {
@@ -50,7 +51,7 @@ async def idle(folder: Path) -> float:
     assert engine.etcd is not None
     (member,) = engine.etcd.members
     try:
-        await asyncio.sleep(10)
+        await asyncio.sleep(_SETTLED)
         before = asked(member)
         await asyncio.sleep(_IDLE)
         return (asked(member) - before) / _IDLE * 10

@@ -1,9 +1,9 @@
 """Three sidecars on etcd under load from a stock SDK app, and everything that can happen to them.
 
 Real parts only, each a process: etcd, sidecars, apps, the client.  In scope: F1, F2 (a sidecar, all
-of them), F3 (an owner that was paused past its lease), F5 (etcd), F6 (cut off from etcd only), F13
-(the app), F25 (SIGTERM) and F26 of the fault matrix, with invariants I1 to I7 and I10.  ``make
-chaos`` runs the same faults in random order for as long as it is told to.
+of them), F3 (an owner that was paused past its lease), F4 (a lease that is ended by hand), F5 (etcd), F6
+(cut off from etcd only), F13 (the app), F25 (SIGTERM) and F26 of the fault matrix, with invariants I1
+to I7 and I10.  ``make chaos`` runs the same faults in random order for as long as it is told to.
 """
 
 from __future__ import annotations
@@ -99,6 +99,14 @@ async def test_owners_that_are_late(fleet: Fleet) -> None:
         with fleet.fault():
             fleet.cut(each)
             fleet.mend(each)
+    await check(fleet)
+
+
+async def test_leases_that_somebody_ends(fleet: Fleet) -> None:
+    """The owner is well, connected, and told of it by the answer to a renewal alone."""
+    for each in fleet.sidecars:
+        with fleet.fault():
+            await fleet.end_lease(each)
     await check(fleet)
 
 

@@ -89,12 +89,16 @@ class Wires:
 
 
 class Sidecar:
-    """A sidecar, its app, and its wires to the members of etcd (none = they are everybody's)."""
+    """A sidecar, its app, its wires to the members of etcd (none = they are everybody's), and the
+    port at which its peers reach it."""
 
-    def __init__(self, name: str, engine: EngineProcess, wires: Sequence[FaultProxy]) -> None:
+    def __init__(
+        self, name: str, engine: EngineProcess, wires: Sequence[FaultProxy], peers_port: int
+    ) -> None:
         self.name = name
         self.engine = engine
         self.wires = wires
+        self.peers_port = peers_port
         self.app: App | None = None
         self.here = False  # it runs, and can be asked
 
@@ -167,6 +171,7 @@ class Fleet:
             ports = [wire.port for wire in wires]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         mutual: list[str] = []
+        (peers_port,) = free_ports(1)
         if self._peers is not None:
             place = self._peers(name)
             files = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
@@ -180,13 +185,13 @@ class Fleet:
                 f"--pod-name={name}",
                 f"--pod-uid=uid-of-{name}",
                 "--pod-ip=127.0.0.1",
-                f"--peers-port={free_ports(1)[0]}",
+                f"--peers-port={peers_port}",
                 *(() if self._tls is None else arguments(self._tls)),
                 *mutual,
             ],
             program=self._program,
         )
-        self.sidecars.append(Sidecar(name, engine, wires))
+        self.sidecars.append(Sidecar(name, engine, wires, peers_port))
         return self.sidecars[-1]
 
     # --- life ---------------------------------------------------------------------------------
@@ -355,6 +360,15 @@ class Fleet:
         """Everything passes again."""
         self.on_wires(one, FaultProxy.resume)
         one.here = True
+
+    async def end_lease(self, one: Sidecar) -> None:
+        """End the lease of a sidecar that is well, until its partitions are owned anew."""
+        taken = self.taken()
+        async with self.client() as client:
+            member = await client.get(self.story.keys.member(one.name))
+            assert member is not None
+            await client.revoke(member.lease)
+        self.until(lambda: self.taken() > taken, "somebody takes what it owned")
 
     async def compact(self) -> None:
         """Let etcd forget what was; it is read before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from support.one_engine import OneEngine
@@ -54,7 +54,9 @@ WORKFLOWS: dict[str, Any] = {
     "listen": listen,
     "tell": tell,
 }
-ACTIVITIES = {"add": lambda given: str(int(given or "0") + 1)}
+ACTIVITIES: dict[str, Callable[[str | None], str | None]] = {
+    "add": lambda given: str(int(given or "0") + 1)
+}
 
 
 class Sharers:

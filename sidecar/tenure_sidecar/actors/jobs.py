@@ -39,6 +39,7 @@ from tenure_sidecar.actors.job import (
     encode,
 )
 from tenure_sidecar.engine.events import NANOS
+from tenure_sidecar.store.calm import Calm
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.operations import Operations
@@ -52,6 +53,7 @@ KEPT_NS = 7 * 86_400 * NANOS  # a finished job is removed this long after its en
 MAX_KEPT = 500  # finished jobs; the oldest go earlier when there are more
 MAX_RUNNING = 100
 _SWEEP = 30.0  # seconds between looks for jobs that another process made
+_SKIPS = 120  # looks left out in a row while nothing changes: old jobs go an hour late at most
 _RETRY = 1.0  # seconds after the store failed
 _ACT = 60.0  # seconds for one instance
 
@@ -133,15 +135,19 @@ class Jobs:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        calm = Calm(self._store, skips=_SKIPS)
         while True:
+            told = self._news.is_set()
             self._news.clear()
             try:
-                working = await self.sweep()
+                working = (not calm.lasts() or told) and await self.sweep()
             except (StoreError, TransportError) as error:
+                calm.end()
                 _log.warning("bulk jobs wait for the store", error=str(error))
                 await asyncio.sleep(_RETRY)
                 continue
             if working:
+                calm.end()
                 continue
             try:
                 async with asyncio.timeout(_SWEEP):

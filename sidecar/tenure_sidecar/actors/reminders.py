@@ -18,7 +18,9 @@ import structlog
 
 from tenure_common.errors import TenureError
 from tenure_sidecar.engine.events import NANOS
+from tenure_sidecar.engine.retention import NEVER
 from tenure_sidecar.engine.turn import RETENTION
+from tenure_sidecar.store.calm import Calm
 from tenure_sidecar.store.partition import partition_of
 
 if TYPE_CHECKING:
@@ -57,6 +59,10 @@ class Reminders:
         self._reading = 0  # the horizon after the read under way
         self._changed = asyncio.Event()
         self._anew = False  # the window is to be read again, for partitions that came
+        self._calm = Calm(store)
+        self._first: int | None = (
+            None  # while nothing changes: the first one due behind the horizon
+        )
 
     @property
     def waiting(self) -> int:
@@ -70,8 +76,12 @@ class Reminders:
         """
         horizon = max(self._horizon, self._reading)
         for timer in timers:
-            if timer.due < horizon and timer.kind != RETENTION:
+            if timer.kind == RETENTION:
+                continue
+            if timer.due < horizon:
                 self._push(timer)
+            elif self._first is not None:
+                self._first = min(self._first, timer.due)
 
     def add(self, partitions: Collection[int]) -> None:
         """Fire the timers of these, too."""
@@ -103,10 +113,11 @@ class Reminders:
         while True:
             now = self._clock()
             if self._anew:
-                self._anew, self._horizon = False, 0
+                self._anew, self._horizon, self._first = False, 0, None
+                self._calm.end()
             try:
                 if now + WINDOW * NANOS // 2 >= self._horizon:
-                    await self._extend(now)
+                    await self._move(now)
             except TenureError as error:
                 _log.warning("reading timers failed", error=str(error), retry_seconds=_RETRY)
                 await asyncio.sleep(_RETRY)
@@ -135,6 +146,41 @@ class Reminders:
             due, instance_id, timer_id, timer = heapq.heappop(self._heap)
             self._known.discard((due, instance_id, timer_id))
             self._fire(timer)
+
+    async def _move(self, now: int) -> None:
+        """Move the horizon on.
+
+        While nothing has changed in the store, what is due next is known after one question, and
+        the window moves towards it without another one.
+        """
+        until = now + WINDOW * NANOS
+        if not self._calm.lasts():
+            self._first = None
+        elif self._first is None:
+            await self._look_ahead()
+        if self._first is not None and until < self._first:
+            self._horizon = max(self._horizon, until + 1)
+            return
+        self._first = None
+        try:
+            await self._extend(now)
+        except TenureError:
+            self._calm.end()
+            raise
+
+    async def _look_ahead(self) -> None:
+        """Learn what is due first behind the horizon."""
+        self._first = NEVER  # a timer that is set during the read counts
+        try:
+            found = await self._store.due(
+                self._partitions, since=self._horizon, until=NEVER, limit=1
+            )
+        except BaseException:
+            self._first = None
+            self._calm.end()
+            raise
+        if found:
+            self._first = min(self._first, found[0].due)
 
     async def _extend(self, now: int) -> None:
         """Read the next part of the window; a full page moves the horizon only as far as it got.

@@ -23,6 +23,7 @@ import structlog
 from tenure_common.errors import TenureError
 from tenure_sidecar.engine.events import NANOS, Status
 from tenure_sidecar.engine.retention import NEVER
+from tenure_sidecar.store.calm import Calm
 from tenure_sidecar.store.group import LINGER
 from tenure_sidecar.store.port import Delivery, Purge
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 BATCH = 100  # instances read and deleted at a time
 _STUCK_MAX = 10_000  # reminders passed over; beyond so many, those behind them wait
 _SLEEP = 60.0  # seconds: the longest sleep, for what other processes ended and clocks set forward
+_SKIPS = 60  # looks left out in a row while nothing changes and nothing is due: an hour
 _RETRY = 1.0  # seconds after a failure
 _TERMINAL = frozenset(s for s in Status if s.terminal)
 
@@ -66,7 +68,7 @@ class RetentionActor:
         self._purged = purged
         self._clock = clock
         self._rate = rate
-        self._next = 0  # ns: when the actor looks again
+        self._next = 0  # ns: when the next one expires, as far as is known
         self._sooner = asyncio.Event()
         self._stuck: set[Timer] = set()  # due, and not to be deleted
         self.deleted = 0  # since start
@@ -79,34 +81,43 @@ class RetentionActor:
 
     async def run(self) -> None:
         """Delete what expires, until cancelled."""
+        calm = Calm(self._store, skips=_SKIPS)
         while True:
+            if calm.lasts() and self._clock() < self._next:
+                await self._rest()
+                continue
             try:
                 found, deleted = await self.sweep()
                 if found:
+                    calm.end()
                     # What cannot be deleted must not be tried in a tight loop.
                     await asyncio.sleep(found / self._rate if deleted else _RETRY)
                     continue
                 self._sooner.clear()
                 self._next = await self._look_ahead()
             except TenureError as error:
+                calm.end()
                 _log.warning("deleting expired instances failed", error=str(error))
                 await asyncio.sleep(_RETRY)
                 continue
-            wait = (self._next - self._clock()) / NANOS
-            try:
-                async with asyncio.timeout(max(0.0, wait)):
-                    await self._sooner.wait()
-            except TimeoutError:
-                pass
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Sleep until something expires, but no longer than a minute."""
+        wait = min(_SLEEP, (self._next - self._clock()) / NANOS)
+        try:
+            async with asyncio.timeout(max(0.0, wait)):
+                await self._sooner.wait()
+        except TimeoutError:
+            pass
 
     async def _look_ahead(self) -> int:
-        """When the next reminder is due, but in a minute at the latest."""
-        latest = self._clock() + int(_SLEEP * NANOS)
-        self._next = latest  # an instance that ends during the read counts
+        """When the next reminder is due."""
+        self._next = NEVER  # an instance that ends during the read counts
         limit = 1 + len(self._stuck)
         found = await self._store.expired(self._partitions(), until=NEVER, limit=limit)
         first = next((timer for timer in found if timer not in self._stuck), None)
-        return min(self._next, first.due if first else latest)
+        return min(self._next, first.due if first else NEVER)
 
     async def sweep(self) -> tuple[int, int]:
         """One batch: how many were due, and how many of them were deleted.  Raises: TenureError."""

@@ -120,7 +120,13 @@ class EtcdClient:
         self._tokens = Tokens(user, self._authenticate)
         renewals = Pool(endpoints, tls=tls, clock=clock, dial=dial)
         self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock)
-        self._watches = Watches(self._pool, self._tokens, clock=clock, silence=silence)
+        self._watches = Watches(
+            self._pool,
+            self._tokens,
+            clock=clock,
+            silence=silence,
+            revision=lambda: self.revision(within=silence),
+        )
         self.users = Users(self._call)
         self._reads_in_txn = False
         self._learning: asyncio.Task[None] | None = None

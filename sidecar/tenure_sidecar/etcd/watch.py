@@ -6,8 +6,9 @@ the watch yields a batch with ``gap`` and goes on from where history begins: the
 The same happens when a consumer is so slow that its queue is full.
 
 Silence may mean that nothing happens or that the connection is half-open.  A stream that is silent
-is asked for its progress; when it does not answer, it is given up.  So is it, at once, when another
-call to etcd failed (``suspect``).
+is asked for its progress, unless renewals of leases say that nothing was written since it was last
+heard; when it does not answer, it is given up.  So is it, at once, when another call to etcd failed
+(``suspect``).
 """
 
 from __future__ import annotations
@@ -139,21 +140,30 @@ class Watches:
         tokens: who we are.
         clock: monotonic, seconds.
         silence: seconds without a word after which a stream is asked for one.
+        revision: the store's, as it was heard elsewhere not long ago; None = nothing was.
     """
 
     def __init__(
-        self, pool: Pool, tokens: Tokens, *, clock: Callable[[], float], silence: float
+        self,
+        pool: Pool,
+        tokens: Tokens,
+        *,
+        clock: Callable[[], float],
+        silence: float,
+        revision: Callable[[], int | None],
     ) -> None:
         self._pool = pool
         self._tokens = tokens
         self._clock = clock
         self._silence = silence
+        self._revision = revision
         self._numbers = itertools.count(1)
         self._watches: dict[int, Watch] = {}
         self._creating: deque[int] = deque()  # asked for on this stream, in order
         self._outbox: asyncio.Queue[pb.WatchRequest] = asyncio.Queue()
         self._doubt = asyncio.Event()
         self._heard = 0.0
+        self._told = 0  # the store's revision when the stream was last heard
         self._task: asyncio.Task[None] | None = None
         self.streams = 0  # opened so far
 
@@ -224,7 +234,7 @@ class Watches:
                 response = await call.read()
                 if not isinstance(response, pb.WatchResponse):  # the end of the stream
                     return
-                self._heard = self._clock()
+                self._heard, self._told = self._clock(), response.header.revision
                 self._take(response)
         except grpc.aio.AioRpcError as error:
             if not (token_is_stale(error.details()) and self._tokens.stale(metadata)):
@@ -266,7 +276,8 @@ class Watches:
                 async with asyncio.timeout(self._silence):
                     await self._doubt.wait()
             asked = self._clock()
-            if not self._doubt.is_set() and asked - self._heard < self._silence:
+            quiet = asked - self._heard < self._silence or self._revision() == self._told
+            if quiet and not self._doubt.is_set():
                 continue
             self._doubt.clear()
             self._outbox.put_nowait(pb.WatchRequest(progress_request=pb.WatchProgressRequest()))

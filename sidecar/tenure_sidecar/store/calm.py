@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 
 
 class Calm:
-    """What one loop knows of ``store``."""
+    """What one loop knows of ``store``.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        skips: looks left out in a row at most, for what is not known to be impossible; None = any
+            number.
+    """
+
+    def __init__(self, store: Store, *, skips: int | None = None) -> None:
         self._store = store
+        self._skips = skips
         self._seen: int | None = None
+        self.skipped = 0  # looks, since the one before
 
     def lasts(self) -> bool:
         """Whether nothing has changed since the look before; if not, look now.
@@ -27,7 +34,10 @@ class Calm:
         """
         now = self._store.revision()
         calm = now is not None and now == self._seen
+        if self._skips is not None and self.skipped >= self._skips:
+            calm = False
         self._seen = now
+        self.skipped = self.skipped + 1 if calm else 0
         return calm
 
     def end(self) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from tenure_common.errors import StoreError
 from tenure_sidecar.actors.ownership import resume
+from tenure_sidecar.actors.reminders import WINDOW
 from tenure_sidecar.engine.turn import START, START_KEY
 from tenure_sidecar.store.calm import Calm
 from tenure_sidecar.store.port import by_watch
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from tenure_sidecar.store.coordination import Coordination
     from tenure_sidecar.store.port import Change, Store
 
-SWEEP = 6.0  # seconds between sweeps; with the age of what a store knows of itself, no more than 10
-SKIPS = 4  # sweeps left out in a row while nothing changes: a delayed start comes due all the same
+SWEEP = 6  # seconds between sweeps; with the age of what a store knows of itself, no more than 10
+SKIPS = 99  # sweeps left out in a row while nothing changes: ten minutes
+# Except for one: a delayed start that nobody heard of comes due within the reminders' window, and
+# those behind it the reminders read.
+_LATE = WINDOW // SWEEP + 2
 SURE = 2.0  # seconds after which a row that is still unknown was missed
 _PAGE = 1_000
 _RETRY = 0.5  # seconds until a watch that failed is begun anew
@@ -134,13 +138,11 @@ class Inboxes:
     # --- the sweep ----------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
-        calm, skipped = Calm(self._store), 0
+        calm = Calm(self._store, skips=SKIPS)
         while True:
             await asyncio.sleep(SWEEP)
-            if calm.lasts() and skipped < SKIPS:
-                skipped += 1
+            if calm.lasts() and calm.skipped != _LATE:
                 continue
-            skipped = 0
             try:
                 if await self.sweep():
                     calm.end()

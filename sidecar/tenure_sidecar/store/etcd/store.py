@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RECENT = 4.0  # seconds: a renewal of a lease of ten seconds is no older
+_RECENT = 0.4  # of a lease: its last renewal is no older
 _REREADS = 3  # when compaction overtakes a read
 
 _log = structlog.get_logger(__name__)
@@ -181,7 +181,7 @@ class EtcdStore:
 
     def revision(self) -> int | None:
         """See ``Store.revision``: what the last renewal of a lease was told."""
-        return self.client.revision(within=_RECENT)
+        return self.client.revision(within=_RECENT * self._address.lease)
 
     async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read, with nothing of this handle still under way that may change the answer."""
