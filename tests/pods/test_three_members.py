@@ -39,7 +39,7 @@ VALUES = (
     f"injector.excludeNamespaces={{kube-system,{SYSTEM},{APP},{THEIRS}}}",
 )
 URL = "etcd://" + ",".join(f"{one}.{ETCD}-peers.{HERE}.svc:2379" for one in MEMBERS)
-STEPS = 500
+STEPS = 300
 
 
 @pytest.fixture

@@ -102,9 +102,38 @@ def test_production(shop: Shop, shell: Shell, tmp_path: Path) -> None:
     assert shop.completed("after-the-restore") == 2
 
 
-@pytest.mark.timeout(900)
-def test_install(shop: Shop, shell: Shell, tmp_path: Path) -> None:
+def demo(shop: Shop) -> subprocess.CompletedProcess[str]:
+    """The demo on a cluster of one's own."""
+    context = shop.kubectl("config", "current-context").strip()
+    return subprocess.run(
+        [
+            *(sys.executable, ROOT / "examples" / "demo_kubernetes.py"),
+            *("--context", context, "--yes"),
+            *("--image", images.TENURE, "--etcd-image", images.ETCD),
+        ],
+        env={**shop.helm.env, "PATH": f"{shop.kubectl.program.parent}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_the_demo_touches_no_installation(shop: Shop) -> None:
+    refused = demo(shop)
+    assert refused.returncode == 1
+    assert "is installed in this cluster already" in refused.stdout
+
+
+@pytest.fixture(scope="module")
+def bare(shop: Shop) -> Iterator[Shop]:
+    """The cluster without Tenure, as each test that has it leaves it again; last in this file."""
     shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
+    yield shop
+    shop.release("install")
+
+
+@pytest.mark.timeout(900)
+def test_install(bare: Shop, shell: Shell, tmp_path: Path) -> None:
     try:
         for command in written(HOW_TO / "install.md", tmp_path):
             if command.typed == "kubectl create namespace shop":
@@ -112,32 +141,14 @@ def test_install(shop: Shop, shell: Shell, tmp_path: Path) -> None:
             typed = command.typed.replace("helm install", f"helm install {CLIENT_SIDE}")
             shell.run(command._replace(typed=typed))
     finally:
-        shop.kubectl("delete", "workflow", "first", "--ignore-not-found")
-        shop.release("install")
+        bare.kubectl("delete", "workflow", "first", "--ignore-not-found")
+        bare.helm("uninstall", "tenure", "--namespace", SYSTEM, "--ignore-not-found", "--wait")
 
 
 @pytest.mark.timeout(900)
-def test_the_demo_on_a_cluster_of_ones_own(shop: Shop) -> None:
-    kubectl = shop.kubectl
-    context = kubectl("config", "current-context").strip()
-    command = [
-        *(sys.executable, ROOT / "examples" / "demo_kubernetes.py", "--context", context, "--yes"),
-        *("--image", images.TENURE, "--etcd-image", images.ETCD),
-    ]
-
-    def demo() -> subprocess.CompletedProcess[str]:
-        env = {**shop.helm.env, "PATH": f"{kubectl.program.parent}:{os.environ['PATH']}"}
-        return subprocess.run(command, env=env, text=True, capture_output=True, check=False)
-
-    refused = demo()
-    assert refused.returncode == 1
-    assert "is installed in this cluster already" in refused.stdout
-    shop.helm("uninstall", "tenure", "--namespace", SYSTEM, "--wait", "--timeout=300s")
-    try:
-        said = demo()
-        assert said.returncode == 0, said.stdout + said.stderr
-        assert "every-minute" in said.stdout
-        assert "tenure-demo" not in kubectl("get", "namespaces", "-o", "name")
-        assert "tenure-demo" not in kubectl("get", "mutatingwebhookconfigurations", "-o", "name")
-    finally:
-        shop.release("install")
+def test_the_demo_on_a_cluster_of_ones_own(bare: Shop) -> None:
+    said = demo(bare)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "every-minute" in said.stdout
+    there = bare.kubectl("get", "namespaces,mutatingwebhookconfigurations", "-o", "name")
+    assert "tenure-demo" not in there

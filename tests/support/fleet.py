@@ -29,7 +29,7 @@ from support.audit import Audit, Story, audit
 from support.balancer import Balancer
 from support.engine import EngineProcess, free_ports
 from support.etcd import Cluster
-from support.orders import App, Effects, Load, Window, early, judge
+from support.orders import BRIEF, LONG, App, Effects, Load, Window, early, judge
 from support.proxy import FaultProxy
 from tenure_sidecar.etcd import EtcdClient, Tls
 
@@ -235,18 +235,23 @@ class Fleet:
             one.engine.taskhub_address, self.effects, name=one.name, log=log, program=self._app
         )
 
-    def begin(self, *, width: int, count: int = 0) -> Load:
-        """Start the load, at the sidecars that there are."""
+    def begin(self, *, width: int, count: int = 0, pause: int = BRIEF) -> Load:
+        """Start the load (see ``Load``), at the sidecars that there are."""
         addresses = [one.engine.taskhub_address for one in self.sidecars]
-        self.load = Load(addresses, width=width, count=count, log=self._folder / "load.log")
+        log = self._folder / "load.log"
+        self.load = Load(addresses, width=width, count=count, pause=pause, log=log)
         return self.load
 
     @contextlib.contextmanager
-    def under_load(self, width: int) -> Iterator[Fleet]:
-        """All of it, with ``width`` orders in flight and work under way; closed in the end."""
+    def under_load(self, width: int, *, pause: int = LONG) -> Iterator[Fleet]:
+        """All of it, with ``width`` orders in flight and work under way; closed in the end.
+
+        Unless told otherwise most of these orders wait for their timers, so that leases can be
+        waited for without a machine that is busy all the while.
+        """
         try:
             self.start()
-            self.begin(width=width)
+            self.begin(width=width, pause=pause)
             self.progress(100)
             yield self
         finally:
@@ -274,7 +279,7 @@ class Fleet:
         deadline = time.monotonic() + WITHIN
         while not true():
             assert time.monotonic() < deadline, f"never came: {what}\n{self.tail()}"
-            time.sleep(0.02)  # a poll of other processes' metrics
+            time.sleep(0.1)  # a poll of other processes' metrics, which cost them something too
 
     def owned(self) -> bool:
         """Whether those that are here own all partitions; the dead may still count as members."""

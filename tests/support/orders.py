@@ -22,6 +22,7 @@ from support.sdks import environment
 APPS = Path(__file__).resolve().parents[1] / "cluster" / "apps"
 STEPS = 10  # activities of one order
 AT_ONCE = 5  # most activities of one order that are under way together
+BRIEF, LONG = 100, 1500  # milliseconds of an order's timer: the machine is busy, it has room
 PROGRESS_WITHIN = 120.0  # seconds without a new effect: stuck
 
 Report = Mapping[str, Sequence[str]]  # order -> status, output or why it failed
@@ -119,14 +120,28 @@ class App:
 
 
 class Load:
-    """Keeps ``width`` orders in flight at the engines, ``count`` in all (0 = until it is ended)."""
+    """Keeps ``width`` orders in flight at the engines, ``count`` in all (0 = until it is ended).
 
-    def __init__(self, addresses: Sequence[str], *, width: int, log: Path, count: int = 0) -> None:
+    ``pause``: milliseconds of an order's timer, which decide how much the load costs.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        width: int,
+        log: Path,
+        count: int = 0,
+        pause: int = BRIEF,
+    ) -> None:
         self.width = width
         self._report = log.with_suffix(".json")  # it may be more than a pipe holds
         with log.open("w") as errors, self._report.open("w") as report:
             self._process = subprocess.Popen(
-                [python(), str(APPS / "load.py"), ",".join(addresses), str(width), str(count)],
+                [
+                    *(python(), str(APPS / "load.py"), ",".join(addresses)),
+                    *(str(number) for number in (width, count, pause)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=report,
                 stderr=errors,

@@ -1,10 +1,11 @@
 """The load of the tests with faults: keeps WIDTH orders in flight until it is told to stop.
 
-Run in the SDK's environment: ``load.py ADDRESSES WIDTH [COUNT]``.  ADDRESSES are those of all engines,
-with commas; each call goes to any of them, and to another one when that is away.  Without COUNT a line
-on standard input ends it.  Every start that was acknowledged is remembered; a start whose outcome is
-unknown is repeated under the same id, as a careful client does.  At the end it waits for every order
-and prints one JSON object: id -> [status, output, or why it failed].
+Run in the SDK's environment: ``load.py ADDRESSES WIDTH COUNT PAUSE``.  ADDRESSES are those of all
+engines, with commas; each call goes to any of them, and to another one when that is away.  PAUSE is the
+milliseconds of an order's timer.  A line on standard input ends it; so do COUNT orders, when that is not
+0.  Every start that was acknowledged is remembered; a start whose outcome is unknown is repeated under
+the same id, as a careful client does.  At the end it waits for every order and prints one JSON object:
+id -> [status, output, or why it failed].
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ Hub = client.TaskHubGrpcClient
 class Load:
     """Clients of all engines, and what became of the orders."""
 
-    def __init__(self, addresses: Sequence[str], count: int) -> None:
+    def __init__(self, addresses: Sequence[str], count: int, pause: int) -> None:
         self._hubs = [Hub(host_address=address) for address in addresses]
         self._numbers = itertools.count(1)
         self._count = count
+        self._pause = pause
         self.stop = threading.Event()
         self.results: dict[str, list[Any]] = {}
 
@@ -68,7 +70,7 @@ class Load:
 
     def _start(self, hub: Hub, instance_id: str) -> None:
         try:
-            hub.schedule_new_orchestration("order", instance_id=instance_id)
+            hub.schedule_new_orchestration("order", instance_id=instance_id, input=self._pause)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
@@ -92,8 +94,8 @@ class Load:
 
 def main() -> None:
     """Load until told to stop."""
-    addresses, width = sys.argv[1].split(","), int(sys.argv[2])
-    load = Load(addresses, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    width, count, pause = map(int, sys.argv[2:])
+    load = Load(sys.argv[1].split(","), count, pause)
     threading.Thread(target=lambda: (sys.stdin.readline(), load.stop.set()), daemon=True).start()
     slots = [threading.Thread(target=load.slot) for _ in range(width)]
     for slot in slots:

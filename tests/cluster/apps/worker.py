@@ -36,10 +36,10 @@ def slow(ctx: task.ActivityContext, key: str) -> str:
     return key
 
 
-def order(ctx: task.OrchestrationContext, _input: Any) -> Generator[task.Task[Any], Any, Any]:
+def order(ctx: task.OrchestrationContext, pause: int) -> Generator[task.Task[Any], Any, Any]:
     """Three steps in a row, five at once, a timer, an event, and a child of two steps.
 
-    The last of the five is slow in every fourth order.
+    The last of the five is slow in every fourth order.  ``pause``: milliseconds of the timer.
     """
     me = ctx.instance_id
     done = []
@@ -52,7 +52,7 @@ def order(ctx: task.OrchestrationContext, _input: Any) -> Generator[task.Task[An
             for index in range(5)
         ]
     )
-    yield ctx.create_timer(timedelta(milliseconds=100))
+    yield ctx.create_timer(timedelta(milliseconds=pause))
     yield ctx.wait_for_external_event("paid")
     done += yield ctx.call_sub_orchestrator(shipping, input=me)
     return done
