@@ -71,7 +71,8 @@ def simulate(seed: int) -> Outcome:
     """Play it."""
     collecting = gc.isenabled()
     gc.collect()
-    gc.disable()  # what ends generators at a time of its own
+    gc.freeze()  # what is there now is not looked at again, simulation after simulation
+    gc.disable()  # it ends generators at a time of its own
     loop = Machine()
     try:
         return loop.run_until_complete(_play(loop, seed))
