@@ -130,6 +130,28 @@ def who() -> str:
     return "" if process is None else process.name
 
 
+class _Timer(asyncio.TimerHandle):
+    """Also of what is to run at once; made without what only a debugger asks for."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = context
+        self._cancelled = self._scheduled = False
+        self._source_traceback = self._repr = None
+
+
 class Machine(asyncio.BaseEventLoop):
     """See the module docstring."""
 
@@ -173,10 +195,19 @@ class Machine(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        context = copy_context() if context is None else context
+        timer = _Timer(when, callback, args, self, context)
         self._number += 1
         heapq.heappush(self._timers, (when, self._number, timer))
         return timer
+
+    def call_soon(
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        context = copy_context() if context is None else context
+        handle = _Timer(self._now, callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def create_task(self, coro: Any, **more: Any) -> asyncio.Task[Any]:
         task = super().create_task(coro, **more)
@@ -215,7 +246,7 @@ class Machine(asyncio.BaseEventLoop):
             ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             one = ready.popleft()
-            if one.cancelled():
+            if one._cancelled:  # type: ignore[attr-defined]
                 continue
             process = one._context.get(_PROCESS)  # type: ignore[attr-defined]
             if process is None or not process.hold(one):
