@@ -70,7 +70,7 @@ class World(NamedTuple):
     faults: tuple[int, int, int]  # left: leases that end, answers lost, suspicions
 
     def members(self) -> frozenset[int]:
-        return frozenset(sidecar for sidecar, _ in self.leases)
+        return frozenset([sidecar for sidecar, _ in self.leases])
 
 
 def begin(partitions: int, faults: tuple[int, int, int]) -> World:
@@ -113,25 +113,27 @@ def decided(n: int, sidecar: Sidecar, quiet: frozenset[int]) -> rules.Decision:
 def act(world: World, n: int, sidecar: Sidecar, *, quiet: frozenset[int] = frozenset()) -> World:
     """``sidecar`` takes the place of the n-th, decides, and sends what it decided."""
     decision = decided(n, sidecar, quiet)
-    asked = [Request(n, p, sidecar.lease, at) for p, at in decision.claims.items()]
-    asked += [Request(n, p, 0, token) for p, token in decision.releases.items()]
-    return put(
-        world._replace(requests=world.requests | frozenset(asked)),
-        n,
-        sidecar._replace(slots=decision.slots),
-    )
+    lease, seen, _, suspects = sidecar
+    after = Sidecar(lease, seen, decision.slots, suspects)
+    if decision.claims or decision.releases:
+        asked = [Request(n, p, lease, at) for p, at in decision.claims.items()]
+        asked += [Request(n, p, 0, token) for p, token in decision.releases.items()]
+        world = world._replace(requests=world.requests.union(asked))
+    return put(world, n, after)
 
 
 def put(world: World, n: int, sidecar: Sidecar) -> World:
-    sidecars = (*world.sidecars[:n], sidecar, *world.sidecars[n + 1 :])
-    return world._replace(sidecars=sidecars)
+    keys, leases, revision, before, requests, faults = world
+    sidecars = (*before[:n], sidecar, *before[n + 1 :])
+    return World(keys, leases, revision, sidecars, requests, faults)
 
 
 def look(world: World, n: int) -> World:
     """The sidecar sees the newest state, and decides."""
-    keys = tuple(None if key is None else (key.sidecar, key.revision) for key in world.keys)
+    keys = tuple([None if key is None else (key.sidecar, key.revision) for key in world.keys])
+    lease, _, slots, suspects = world.sidecars[n]
     seen = (world.members(), keys, world.revision)
-    return act(world, n, world.sidecars[n]._replace(view=seen))
+    return act(world, n, Sidecar(lease, seen, slots, suspects))
 
 
 def quiet(world: World, n: int, partition: int) -> World:
@@ -233,57 +235,58 @@ def steps(world: World) -> Iterator[World]:
 def canonical(world: World) -> World:
     """The same world, told in the fewest words: what can make no difference any more is left out,
     and only the order of revisions is kept."""
-    requests = frozenset(one for one in world.requests if one.awaited or may_succeed(world, one))
-    views = [
-        (
-            sidecar.view[0],
-            tuple(
-                None if sidecar.view[2] < slot.known else key
-                for key, slot in zip(sidecar.view[1], sidecar.slots, strict=True)
-            ),
-            sidecar.view[2],
-        )
-        for sidecar in world.sidecars
-    ]
+    requests = [one for one in world.requests if one.awaited or may_succeed(world, one)]
     used = {0, world.revision}
-    used.update(key.revision for key in world.keys if key)
-    used.update(request.at for request in requests)
-    for sidecar, view in zip(world.sidecars, views, strict=True):
-        used.add(view[2])
-        used.update(key[1] for key in view[1] if key)
-        for slot in sidecar.slots:
-            used.update((slot.token, slot.known))
+    used.update([key.revision for key in world.keys if key])
+    used.update([request.at for request in requests])
+    views: list[tuple[tuple[int, int] | None, ...]] = []
+    for _, (_, seen, at), slots, _ in world.sidecars:
+        used.add(at)
+        view = tuple(
+            [None if at < slot.known else key for key, slot in zip(seen, slots, strict=True)]
+        )
+        used.update([key[1] for key in view if key])
+        for slot in slots:
+            used.add(slot.token)
+            used.add(slot.known)
+        views.append(view)
     rank = {revision: place for place, revision in enumerate(sorted(used))}
     # Whoever has a lease now has its first one: nothing of an earlier one is left.
-    first = [has_lease(world, n) for n in range(len(NAMES))]
+    sidecars = [
+        Sidecar(
+            1 if (n, lease) in world.leases else 2,
+            (members, tuple([key and (key[0], rank[key[1]]) for key in view]), rank[at]),
+            tuple([Slot(slot.phase, rank[slot.token], rank[slot.known]) for slot in slots]),
+            suspects,
+        )
+        for n, ((lease, (members, _, at), slots, suspects), view) in enumerate(
+            zip(world.sidecars, views, strict=True)
+        )
+    ]
     return World(
-        tuple(key and Key(key.sidecar, 1, rank[key.revision]) for key in world.keys),
-        frozenset((n, 1) for n, _ in world.leases),
+        tuple([key and Key(key.sidecar, 1, rank[key.revision]) for key in world.keys]),
+        frozenset([(n, 1) for n, _ in world.leases]),
         rank[world.revision],
-        tuple(
-            Sidecar(
-                1 if first[n] else 2,
-                (
-                    view[0],
-                    tuple(key and (key[0], rank[key[1]]) for key in view[1]),
-                    rank[view[2]],
-                ),
-                tuple(
-                    Slot(slot.phase, rank[slot.token], rank[slot.known]) for slot in sidecar.slots
-                ),
-                sidecar.suspects,
-            )
-            for n, (sidecar, view) in enumerate(zip(world.sidecars, views, strict=True))
-        ),
+        tuple(sidecars),
         frozenset(
-            one._replace(
-                at=rank[one.at],
-                lease=0 if not one.lease else 1 if (one.sidecar, one.lease) in world.leases else 2,
-            )
-            for one in requests
+            [
+                Request(
+                    n,
+                    p,
+                    0 if not lease else 1 if (n, lease) in world.leases else 2,
+                    rank[at],
+                    awaited,
+                )
+                for n, p, lease, at, awaited in requests
+            ]
         ),
         world.faults,
     )
+
+
+@cache
+def _slot(phase: Phase, token: int, known: int) -> Slot:
+    return Slot(phase, token, known)
 
 
 def may_succeed(world: World, request: Request) -> bool:
@@ -376,21 +379,27 @@ def uncollected() -> Iterator[None]:
 def walk(first: World) -> int:
     """Visit every state; how many there are."""
     first = canonical(first)
-    seen = {first}
-    untold = set[World]()  # as steps left them: most steps lead where another one led
-    open_states = [first]
+    # Canonical ones, and others as steps left them: most steps lead where another one led.  That a
+    # set did not grow is asked of it as it is added to: to hash a world is half of the work.
+    told = {first}
+    visited, open_states = 0, [first]
     while open_states:
         world = open_states.pop()
+        visited += 1
         check(world)
         for step in steps(world):
-            if step in seen or step in untold:
+            known = len(told)
+            told.add(step)
+            if len(told) == known:
                 continue
-            untold.add(step)
             after = canonical(step)
-            if after not in seen:
-                seen.add(after)
-                open_states.append(after)
-    return len(seen)
+            if after != step:
+                known = len(told)
+                told.add(after)
+                if len(told) == known:
+                    continue
+            open_states.append(after)
+    return visited
 
 
 def wander(first: World, *, seed: int, length: int) -> None:

@@ -112,7 +112,8 @@ class Borrowers:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._all: dict[int, Borrower] = {}
+        self._all: dict[int, Borrower] = {}  # by a number of its own
+        self._count = 0  # since start
         self._calm: tuple[int, ...] = ()  # as everybody was told, when nobody had anything
         self._less = asyncio.Event()  # something was answered
 
@@ -127,13 +128,15 @@ class Borrowers:
     ) -> None:
         """One more stream, until it ends.  Raises: see ``Borrower.serve``."""
         one = Borrower(name, self._dispatcher, look=self.look)
-        self._all[id(one)] = one
+        self._count += 1
+        number = self._count
+        self._all[number] = one
         self._calm = ()
         self.look()
         try:
             await one.serve(incoming, write)
         finally:
-            del self._all[id(one)]
+            del self._all[number]
             self.look()
 
     async def settled(self) -> None:

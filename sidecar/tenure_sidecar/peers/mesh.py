@@ -79,7 +79,7 @@ class Mesh:
         self.neighbours = Neighbours(self._dial, word=hello.word)
         self.neighbours.links = self._links
         self._loop = asyncio.get_running_loop()
-        self._open: set[Link] = set()
+        self._open: dict[Link, None] = {}  # in order, as whatever is said to all of them
         self._complained: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._kept: frozenset[str] = frozenset()  # connected for what they owe, and nothing else
@@ -207,7 +207,7 @@ class Mesh:
             changed=self._look_soon,
             until=renew_after(*left) if left else None,
         )
-        self._open.add(link)
+        self._open[link] = None
         link.take(first[1:])
         return link
 
@@ -247,7 +247,7 @@ class Mesh:
 
     def _closed(self, link: Link, channel: Any) -> None:  # noqa: ANN401 - as above
         if link in self._open:
-            self._open.remove(link)
+            del self._open[link]
             self._drop(channel)
 
     def _drop(self, channel: Any) -> None:  # noqa: ANN401 - as above
@@ -264,7 +264,7 @@ class Mesh:
         able = [n for n, one in members.items() if one.address and one.workers and not one.leaving]
         able = [n for n in ring(self._hello.name, able) if n in members]
         self._reaching = self._loop.time() - self._wanted_at < _LINKS_FOR
-        owing = {link.name for link in self._open if link.owing}
+        owing = dict.fromkeys(link.name for link in self._open if link.owing)
         found = lend.links(
             near,
             able,
@@ -272,7 +272,7 @@ class Mesh:
             held={link.name for link in self._open},
             owing=owing,
         )
-        self._kept = frozenset(owing.difference(near, able if self._reaching else ()))
+        self._kept = frozenset(owing).difference(near, able if self._reaching else ())
         return found
 
     def _look_soon(self) -> None:

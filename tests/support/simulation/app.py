@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.dispatch.dispatcher import Dispatcher
 
 _LONG = 12  # of a hundred items take long
-_CAPS = Caps(turns=8, activities=8, total=12)
+LARGE, SMALL = Caps(turns=8, activities=8, total=12), Caps(turns=4, activities=3, total=6)
 
 
 class Effect(NamedTuple):
@@ -83,6 +83,11 @@ class App:
         """Whether there is a stream."""
         return self._stream is not None and self._stream.wire.open
 
+    @property
+    def swallowed(self) -> int:
+        """Items of the stream that it never answers."""
+        return 0 if self._stream is None else self._stream.swallowed
+
     # --- work ---------------------------------------------------------------------------------
 
     def take(self, stream: AppStream, message: bytes) -> None:
@@ -90,6 +95,7 @@ class App:
         item = decode_item(message)
         mood, draw = self.mood, self._random.randrange(100)
         if draw < mood.silent:
+            stream.swallowed += 1
             return
         seconds = self._random.uniform(0.001, 0.03)
         if self._random.randrange(100) < _LONG:
@@ -132,6 +138,7 @@ class AppStream:
 
     def __init__(self, app: App, sidecar: Process, wire: Wire, dispatcher: Dispatcher) -> None:
         self.wire = wire
+        self.swallowed = 0  # items that are never answered
         self._app = app
         self._sidecar = sidecar
         self._dispatcher = dispatcher
@@ -147,7 +154,7 @@ class AppStream:
                 self,
                 codec=ToyCodec(),
                 hello=Hello(),
-                caps=_CAPS,
+                caps=self._app.world.caps,
                 health_ping=False,
                 now=dispatcher.now(),
             )

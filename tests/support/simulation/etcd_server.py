@@ -500,10 +500,11 @@ class _Served:
         for revision, events in model.since(self._next):
             seen: dict[int, list[pb.Event]] = {}
             for event in events:
-                for number in self._exact.get(event.kv.key, ()):
+                key = event.kv.key
+                for number in self._exact.get(key, ()):
                     seen.setdefault(number, []).append(event)
-                for number, span in self._ranges.items():
-                    if _covers(span, event.kv.key):
+                for number, (first, end) in self._ranges.items():
+                    if key >= first and (end == b"\0" or key < end):
                         seen.setdefault(number, []).append(event)
             for number, found in seen.items():
                 self._tell(number, revision, found)

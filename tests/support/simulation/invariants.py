@@ -55,6 +55,7 @@ class Evidence:
         missed: messages that the sweeps of sidecars found.
         deaf: whether watches were made to miss events.
         stuck: clients that were not done in the end.
+        kept: sidecars that had something at workers after everything had ended.
         left: keys that were there after everything was purged.
         unexpected: exceptions that nobody handled.
         keys: of the app.
@@ -73,6 +74,7 @@ class Evidence:
     missed: int
     deaf: bool
     stuck: Sequence[str]
+    kept: Sequence[str]
     left: Sequence[bytes]
     unexpected: Sequence[str]
     keys: Keys
@@ -125,6 +127,14 @@ def acknowledged(evidence: Evidence) -> Iterable[str]:
     for serial, revision in evidence.acks.items():
         if serial in stored and first[task[serial]] > revision:
             yield f"the result of {serial} was acknowledged before it was stored"
+
+
+def _key(run: Run, event: ev.Event) -> str:
+    """Of the activity whose result the event is: the name of that very scheduling."""
+    for one in run.events:
+        if isinstance(one, ev.TaskScheduled) and one.event_id == getattr(event, "task_id", None):
+            return one.task_execution_id
+    return ""
 
 
 def _serial(event: ev.Event) -> str | None:
@@ -262,18 +272,21 @@ def effects_have_causes(evidence: Evidence) -> Iterable[str]:
     """An activity runs only when its scheduling is durable, at least once, and again only after a
     fault."""
     scheduled: dict[str, int] = {}
-    completed: list[tuple[str, int]] = []
+    completed: list[tuple[str, int, str]] = []
     for run in evidence.story.runs.values():
         for event, revision in zip(run.events, run.at, strict=True):
             if isinstance(event, ev.TaskScheduled):
                 key = event.task_execution_id
                 scheduled[key] = min(revision, scheduled.get(key, revision))
             elif (serial := _serial(event)) is not None:
-                completed.append((serial, revision))
-    began = {one.serial: one.seen for one in evidence.effects}
-    for serial, revision in completed:
-        if began.get(serial, revision) >= revision:
+                completed.append((serial, revision, _key(run, event)))
+    ran = {one.serial: one for one in evidence.effects}
+    for serial, revision, key in completed:
+        one = ran.get(serial)
+        if one is None or one.seen >= revision:
             yield f"the history has the result of {serial}, which was not executed before"
+        elif one.key != key:
+            yield f"the history of '{one.instance_id}' has the result of {serial} for another task"
     last: dict[str, float] = {}
     again = 0
     for one in evidence.effects:
@@ -463,6 +476,14 @@ def kept_as_long(evidence: Evidence) -> Iterable[str]:
                 yield f"'{name}' was deleted {late:.0f} s late"
 
 
+# --- I15 ------------------------------------------------------------------------------------------
+
+
+def given_back(evidence: Evidence) -> Iterable[str]:
+    """When all is done nothing is lent, and no slot of a worker is taken."""
+    yield from evidence.kept
+
+
 # --- beyond the list ------------------------------------------------------------------------------
 
 
@@ -492,6 +513,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "I12": linearizable,
     "I13": in_order,
     "I14": kept_as_long,
+    "I15": given_back,
     "sweep": watches_suffice,
     "exceptions": expected,
 }

@@ -130,15 +130,40 @@ def who() -> str:
     return "" if process is None else process.name
 
 
+class _Timer(asyncio.TimerHandle):
+    """Also of what is to run at once; made without what only a debugger asks for."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = context
+        self._cancelled = self._scheduled = False
+        self._source_traceback = self._repr = None
+
+
 class Machine(asyncio.BaseEventLoop):
     """See the module docstring."""
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
+        # Beside each timer when it is due and its number: what is due at once runs in this order, and
+        # numbers are compared faster than timers are.
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._number = 0
         self._tasks: list[asyncio.Task[Any]] = []  # kept, so that none is finished by the collector
         self.processes: list[Process] = []
         self.steps = 0
@@ -161,6 +186,28 @@ class Machine(asyncio.BaseEventLoop):
     def ready(self, handles: list[asyncio.Handle]) -> None:
         """These may run."""
         self._ready.extend(handles)
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        context = copy_context() if context is None else context
+        timer = _Timer(when, callback, args, self, context)
+        self._number += 1
+        heapq.heappush(self._timers, (when, self._number, timer))
+        return timer
+
+    def call_soon(
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        context = copy_context() if context is None else context
+        handle = _Timer(self._now, callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def create_task(self, coro: Any, **more: Any) -> asyncio.Task[Any]:
         task = super().create_task(coro, **more)
@@ -185,31 +232,29 @@ class Machine(asyncio.BaseEventLoop):
         pass
 
     def _run_once(self) -> None:
-        scheduled = self._scheduled
-        while scheduled and scheduled[0].cancelled():
-            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
-        if not self._ready:
-            if not scheduled:
+        timers, ready = self._timers, self._ready
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not ready:
+            if not timers:
                 if self._stopping:  # type: ignore[attr-defined]
                     return
                 message = "no callback is ready and no timer is set"
                 raise StuckError(message)
-            self._now = max(self._now, scheduled[0].when())
-        while scheduled and scheduled[0].when() <= self._now:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # type: ignore[attr-defined]
-            self._ready.append(handle)
-        for _ in range(len(self._ready)):
-            one = self._ready.popleft()
-            if one.cancelled():
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            one = ready.popleft()
+            if one._cancelled:  # type: ignore[attr-defined]
                 continue
             process = one._context.get(_PROCESS)  # type: ignore[attr-defined]
             if process is None or not process.hold(one):
                 self.steps += 1
-                if self.steps > _STEPS:
-                    message = f"more than {_STEPS} callbacks ran: something goes round in circles"
-                    raise StuckError(message)
                 one._run()
+        if self.steps > _STEPS:
+            message = f"more than {_STEPS} callbacks ran: something goes round in circles"
+            raise StuckError(message)
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Wire:
         if not self.open:
             return
         network = self._network
-        if network.is_cut(self._ends[0].host, self._ends[1].host):
+        if network.cut_off(*self._ends):
             self._cut_off.append((to, (callback, args)))
             return
         now = network.loop.time()
@@ -110,8 +110,10 @@ class Network:
 
     def delay(self, one: Process, two: Process) -> float:
         """Seconds from one to the other."""
-        factor = max(self.slow.get(one.host, 1.0), self.slow.get(two.host, 1.0))
-        return self._random.uniform(_FASTEST, _SLOWEST) * factor
+        seconds = self._random.uniform(_FASTEST, _SLOWEST)
+        if self.slow:
+            seconds *= max(self.slow.get(one.host, 1.0), self.slow.get(two.host, 1.0))
+        return seconds
 
     def wire(self, one: Process, two: Process) -> Wire:
         """A new connection; whoever asks has seen to it that there can be one."""
@@ -124,6 +126,10 @@ class Network:
     def is_cut(self, one: str, two: str) -> bool:
         """Whether nothing gets from one host to the other."""
         return frozenset((one, two)) in self._cuts
+
+    def cut_off(self, one: Process, two: Process) -> bool:
+        """The same of two processes."""
+        return bool(self._cuts) and self.is_cut(one.host, two.host)
 
     def cut(self, one: str, two: str) -> None:
         """Let nothing through between the hosts."""

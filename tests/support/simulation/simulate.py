@@ -27,11 +27,13 @@ from unittest.mock import patch
 import msgspec
 import structlog
 
+from support.simulation.app import LARGE, SMALL
 from support.simulation.clients import UNKNOWN, Clients
 from support.simulation.etcd_model import EtcdModel
 from support.simulation.faults import HUSH, Faults
 from support.simulation.invariants import GRACE, Evidence, check
 from support.simulation.machine import Machine, who
+from support.simulation.peer_streams import peer_streams
 from support.simulation.story import read
 from support.simulation.world import Trace, World
 from support.virtual import StuckError
@@ -71,7 +73,8 @@ def simulate(seed: int) -> Outcome:
     """Play it."""
     collecting = gc.isenabled()
     gc.collect()
-    gc.disable()  # what ends generators at a time of its own
+    gc.freeze()  # what is there now is not looked at again, simulation after simulation
+    gc.disable()  # it ends generators at a time of its own
     loop = Machine()
     try:
         return loop.run_until_complete(_play(loop, seed))
@@ -94,7 +97,7 @@ async def _play(loop: Machine, seed: int) -> Outcome:
     )
     unexpected: list[str] = []
     limits = _small_limits(rng)
-    with _logs_in(world.trace, unexpected), limits:
+    with _logs_in(world.trace, unexpected), limits, peer_streams():
         return await _run(world, rng, seed, unexpected)
 
 
@@ -103,6 +106,7 @@ async def _run(world: World, rng: random.Random, seed: int, unexpected: list[str
     clients = Clients(world)
     faults = Faults(world)
     loop.set_exception_handler(lambda _, context: unexpected.append(_unexpected(context)))
+    world.caps = rng.choice((LARGE, SMALL))
     await world.start()
     load(clients, rng)
     await faults.run(TROUBLE)
@@ -123,6 +127,7 @@ async def _run(world: World, rng: random.Random, seed: int, unexpected: list[str
     left = [] if stuck else await _purge(world, clients)
     story = read(changes, world.keys)
     numbers["missed"] = world.missed
+    numbers["lent"] = world.lent
     numbers["takeovers"] = story.takeovers
     numbers["commits"] = len(story.commits)
     wrong = check(
@@ -141,6 +146,7 @@ async def _run(world: World, rng: random.Random, seed: int, unexpected: list[str
             deaf=bool(faults.kinds & HUSH),
             stuck=stuck,
             left=left,
+            kept=[] if stuck else [one for one in (pod.kept() for pod in world.pods) if one],
             unexpected=unexpected,
             keys=world.keys,
         )
@@ -243,6 +249,7 @@ def load(clients: Clients, rng: random.Random) -> None:
     kinds: list[Any] = [
         lambda: clients.plain("chain", str(rng.randrange(2, 6))),
         lambda: clients.plain("fan", str(rng.randrange(2, 9))),
+        lambda: clients.plain("fan", str(rng.randrange(8, 17))),  # more than one app has room for
         lambda: clients.plain("family", str(rng.randrange(1, 4))),
         lambda: clients.plain("nap", str(rng.randrange(1, 30))),
         lambda: clients.plain("stumble", "x"),

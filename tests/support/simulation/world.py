@@ -13,11 +13,10 @@ from contextvars import Context
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from support.simulation.app import App, Effect, Mood
+from support.simulation.app import LARGE, App, Effect, Mood
 from support.simulation.etcd_server import EtcdServers
 from support.simulation.machine import Machine, Process
 from support.simulation.network import Network
-from support.simulation.words import Words
 from support.toy import TaskItem, ToyCodec
 from tenure_common.errors import TenureError
 from tenure_sidecar.actors.sharing.decide import GATEWAY, SIDECAR
@@ -26,6 +25,8 @@ from tenure_sidecar.appengine import AppEngine, Peers
 from tenure_sidecar.config import EngineConfig
 from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.ids import SystemIds
+from tenure_sidecar.peers import frames
+from tenure_sidecar.peers.mesh import Mesh
 from tenure_sidecar.store.etcd import EtcdStore, parse
 from tenure_sidecar.store.etcd.keys import Keys
 
@@ -37,6 +38,7 @@ LEASE = 2  # seconds
 TIMEOUT = 2.0  # seconds of a call to etcd
 TURN_LEASE, ACTIVITY_LEASE = 5.0, 8.0  # seconds that the app has for an answer
 APP_ID = "sim"
+_PORT = 20_000  # at which members reach each other, and a higher one after each boot
 _RECONNECT = 0.2  # seconds until the app tries to connect again
 _LAST = 400  # lines of the trace that are kept
 
@@ -92,6 +94,8 @@ class World:
         self.commits_by: dict[str, str] = {}  # prefix of commit ids -> name of the sidecar
         self.away = 0  # sidecars of which etcd forgets what they miss
         self.missed = 0  # messages that sweeps found
+        self.lent = 0  # activities that ran at other members' apps
+        self.caps = LARGE  # of each app
         self.apps = [Pod(self, name) for name in ("alpha", "beta", "gamma", "delta")[:pods]]
         self.gateways = [Pod(self, name, role=GATEWAY) for name in ("gate-1", "gate-2")[:gateways]]
         self.pods = [*self.apps, *self.gateways]
@@ -214,8 +218,8 @@ class Pod:
             ),
             store=store,
             identity=Identity(f"{self.name}-{self._boots}", pod=self.name, role=self.role),
-            peers=Peers(self.name, 0) if self.role == SIDECAR else None,
-            connect=lambda engine, peers: Words(peers.host, peers.port, word=engine.ids.nonce),
+            peers=Peers(self.name, _PORT + self._boots) if self.role == SIDECAR else None,
+            connect=_mesh,
             clock=process.wall_ns,
             ids=ids,
             codecs={"toy": ToyCodec()},
@@ -259,10 +263,25 @@ class Pod:
         return True
 
     def count_missed(self) -> None:
-        """Take down what its sweeps found."""
-        sharing = None if self.engine is None else self.engine.host.sharing
+        """Take down what its sweeps found, and what it borrowed."""
+        if self.engine is None:
+            return
+        self.world.lent += self.engine.dispatcher.loans.taken
+        sharing = self.engine.host.sharing
         if sharing is not None:
             self.world.missed += sharing.inboxes.missed
+
+    def kept(self) -> str:
+        """What is at workers in the end, though nothing is left to do; empty = nothing."""
+        if self.engine is None:
+            return ""
+        dispatcher = self.engine.dispatcher
+        far, near = dispatcher.lent, dispatcher.in_flight - dispatcher.lent
+        busy = sum(stream.load for stream in dispatcher.loans.workers)
+        # What the app swallowed is at it for ever, as far as anybody knows.
+        if far or max(near, busy) > self.app.swallowed:
+            return f"{self.name} has {near} items at its app, {busy} slots of it are taken, {far} are lent"
+        return ""
 
     # --- the app ------------------------------------------------------------------------------
 
@@ -329,3 +348,9 @@ class Pod:
 
         sidecar.post(lambda: sidecar.spawn(serve(), "call"), after=network.delay(who, sidecar))
         return await answered
+
+
+def _mesh(engine: AppEngine, peers: Peers) -> Mesh:
+    """As ``AppEngine`` makes it, with a word that comes from the seed."""
+    hello = frames.Hello(engine.identity.name, "default", APP_ID, word=engine.ids.nonce)
+    return Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello)

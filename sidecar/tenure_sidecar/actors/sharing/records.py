@@ -6,8 +6,8 @@ passed over; a member's record that cannot be read counts as nobody's, an owner'
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -72,20 +72,24 @@ _activities = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 def member_of(held: Held) -> Member | None:
     """The member; None when the record cannot be read."""
-    try:
-        record = _member.decode(held.value)
-    except msgspec.MsgspecError:
+    record = _record(held.value)
+    if record is None:
         return None
     return Member(record.pod, record.workers > 0, record.leaving, record.role)
 
 
+@lru_cache(maxsize=1024)  # they are looked at far more often than they change
+def _record(value: bytes) -> MemberRecord | None:
+    try:
+        return _member.decode(value)
+    except msgspec.MsgspecError:
+        return None
+
+
 def records_of(members: Mapping[str, Held]) -> dict[str, MemberRecord]:
     """Those that can be read."""
-    found: dict[str, MemberRecord] = {}
-    for name, held in members.items():
-        with contextlib.suppress(msgspec.MsgspecError):
-            found[name] = _member.decode(held.value)
-    return found
+    found = {name: _record(held.value) for name, held in members.items()}
+    return {name: record for name, record in found.items() if record is not None}
 
 
 def suspects_of(members: Mapping[str, MemberRecord]) -> set[str]:
