@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from conformance.driver import Driver
+from conformance.driver import Driver, SdkError
 from conformance.random_programs import Play, play
 from conformance.sdks import BY_KEY, Sdk
 from conformance.stage import App, Stage, State
@@ -120,7 +120,10 @@ class Player:
         async def ended() -> State:
             return await self.app.done(self.id(one))
 
-        state = await (self.patiently(ended) if self.patiently else ended())
+        try:
+            state = await (self.patiently(ended) if self.patiently else ended())
+        except SdkError as error:
+            return dict.fromkeys(("status", "output", "custom status", "failure"), str(error))
         return {
             "status": state.status,
             "output": self._plain(state.output),
