@@ -5,7 +5,9 @@ client that keeps orders in flight.  One sidecar after the other is struck:
 
 * ``killed``: SIGKILL, and it stays away until the others have its partitions;
 * ``again``: SIGKILL, and the container of the same pod is started again at once;
-* ``stopped``: SIGTERM.
+* ``stopped``: SIGTERM;
+* ``silent``: SIGSTOP until the others have its partitions: to them a node that is gone, whose
+  connections say nothing.  Only its lease tells.
 
 "Ran again" counts activities that were executed a second time until all was well after a strike.
 The stall of an instance is the longest time without an event in its history, from the fault on;
@@ -96,10 +98,17 @@ def stopped(fleet: Fleet, one: Sidecar) -> None:
     fleet.again(one)
 
 
+def silent(fleet: Fleet, one: Sidecar) -> None:
+    """SIGSTOP, until its lease has ended and the others have its partitions."""
+    fleet.pause(one)
+    fleet.go_on(one)
+
+
 KINDS: dict[str, Callable[[Fleet, Sidecar], None]] = {
     "killed": killed,
     "again": again,
     "stopped": stopped,
+    "silent": silent,
 }
 
 

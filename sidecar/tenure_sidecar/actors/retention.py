@@ -93,7 +93,6 @@ class RetentionActor:
                     # What cannot be deleted must not be tried in a tight loop.
                     await asyncio.sleep(found / self._rate if deleted else _RETRY)
                     continue
-                self._sooner.clear()
                 self._next = await self._look_ahead()
             except TenureError as error:
                 calm.end()
@@ -104,6 +103,7 @@ class RetentionActor:
 
     async def _rest(self) -> None:
         """Sleep until something expires, but no longer than a minute."""
+        self._sooner.clear()  # what it told is in ``_next``
         wait = min(_SLEEP, (self._next - self._clock()) / NANOS)
         try:
             async with asyncio.timeout(max(0.0, wait)):

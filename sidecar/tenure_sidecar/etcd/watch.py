@@ -222,6 +222,7 @@ class Watches:
         metadata = await self._tokens.metadata()
         call = endpoint.stream(_WATCH, metadata)
         self.streams += 1
+        self._told = 0  # by this one, nothing
         self._outbox = asyncio.Queue()
         self._creating.clear()
         watches, self._watches = self._watches, {}

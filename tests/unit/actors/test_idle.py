@@ -38,18 +38,21 @@ LATE = 1.5  # seconds: no timer is later
 class Told(MemoryStore):
     """A store whose number of changes is known as of the last renewal, and whose reads are counted."""
 
-    def __init__(self, loop: VirtualLoop, database: MemoryDatabase) -> None:
+    def __init__(self, database: MemoryDatabase) -> None:
         super().__init__(database)
-        self._clock = loop
-        self._known = (float("-inf"), 0)
+        self._known = 0
         self.reads = 0
+        self.asked = 0  # for the number of changes
+
+    async def renewals(self) -> None:
+        """Tell the number of changes again and again."""
+        while True:
+            self._known = self.database.changes + self.database.roster.revision
+            await asyncio.sleep(KNOWN)
 
     def revision(self) -> int | None:
-        at, known = self._known
-        if self._clock.time() - at >= KNOWN:
-            known = self.database.changes + self.database.roster.revision
-            self._known = (self._clock.time(), known)
-        return known
+        self.asked += 1
+        return self._known
 
     async def due(
         self, partitions: Sequence[int], *, until: int, limit: int, since: int = 0
@@ -71,7 +74,7 @@ async def an_engine() -> AsyncGenerator[tuple[OneEngine, Told]]:
     """One owner of everything, at rest, with all that looks at the store from time to time."""
     loop, database = asyncio.get_running_loop(), MemoryDatabase(partitions=PARTITIONS)
     assert isinstance(loop, VirtualLoop)
-    store = Told(loop, database)
+    store = Told(database)
     engine = OneEngine(
         workflows=WORKFLOWS,
         activities=ACTIVITIES,
@@ -79,6 +82,7 @@ async def an_engine() -> AsyncGenerator[tuple[OneEngine, Told]]:
         store=store,
         identity=Identity("one", "one", SIDECAR),
     )
+    tasks = [loop.create_task(store.renewals())]
     await engine.start()
     actor = RetentionActor(
         store,
@@ -90,7 +94,7 @@ async def an_engine() -> AsyncGenerator[tuple[OneEngine, Told]]:
     )
     engine.host.expiring = actor.expect
     jobs = Jobs(store, operations=engine.operations, clock=engine.clock, owned=lambda _: True)
-    tasks = [loop.create_task(one) for one in (actor.run(), jobs.run())]
+    tasks += [loop.create_task(one) for one in (actor.run(), jobs.run())]
     await passes(90)
     yield engine, store
     for task in tasks:
@@ -182,6 +186,18 @@ async def test_after_a_rest_a_message_that_was_missed_is_found_by_the_next_sweep
         engine.database.watchers = watchers
         await passes(SWEEP + KNOWN + SURE + 1)
         assert engine.database.records["l"].head.status is Status.COMPLETED
+
+
+@in_virtual_time
+async def test_what_will_expire_later_wakes_nobody_for_long() -> None:
+    async with an_engine() as (engine, store):
+        engine.host.retention = Retention(any=3 * HOUR * SECOND)
+        for _ in range(5):  # at any moment between two renewals
+            await passes(500.7)
+            before = store.asked
+            await engine.finish(await engine.begin("chain", "1"))
+            await passes(1)
+            assert store.asked - before <= 10
 
 
 @in_virtual_time
