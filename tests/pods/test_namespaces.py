@@ -91,9 +91,7 @@ def test_a_label_lets_a_pod_start_and_its_end_keeps_it_out(shop: Shop, cluster: 
     late = Shop(cluster, shop.helm, namespace=LATE)
     try:
         late.kubectl.apply(deployment("shop", namespace=LATE))
-        late.until(
-            lambda: "tenure-store" in late.kubectl("get", "events")
-        )  # what its pod waits for
+        late.until(lambda: "tenure-store" in events(late))  # what its pod waits for
         assert not any(is_ready(one) for one in late.pods())
         admin("label", "namespace", LATE, "tenure.dev/store=true")
         (pod,) = late.ready()
@@ -103,7 +101,7 @@ def test_a_label_lets_a_pod_start_and_its_end_keeps_it_out(shop: Shop, cluster: 
         assert tried(late, pod, target, of=LATE)["etcd"]["write"] == "written"
 
         admin("label", "namespace", LATE, "tenure.dev/store-")
-        late.until(lambda: "StoreEnded" in late.kubectl("get", "events"))
+        late.until(lambda: "StoreEnded" in events(late))
         for what in ("read", "write"):
             refused = tried(late, pod, target, of=LATE)["etcd"][what]
             assert refused.startswith("EtcdAccessError"), refused
@@ -111,12 +109,17 @@ def test_a_label_lets_a_pod_start_and_its_end_keeps_it_out(shop: Shop, cluster: 
         assert shop.ended("meanwhile") == 2
 
         admin("label", "namespace", LATE, "tenure.dev/store=true")
-        late.until(lambda: late.state("before").get("status") == "COMPLETED")
+        late.ended("before")
         late.start("order", "after", 2)
         assert late.ended("after") == 2
     finally:
         late.kubectl("delete", "deployment", "shop", "--ignore-not-found")
         shop.release("upgrade")
+
+
+def events(at: Shop) -> str:
+    """What has been said of a namespace's objects: why, and in words."""
+    return str([(one["reason"], one["message"]) for one in at.kubectl.items("events")])
 
 
 def metric(at: Shop, pod: str, name: str) -> float:

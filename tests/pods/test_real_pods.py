@@ -8,18 +8,12 @@ a node (tests/kubernetes), faults of the engine itself (tests/cluster).
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
-
-import pytest
 
 from support.kube import images
 from support.kube.cluster import Cluster
 from support.kube.plugin import Plugin
 from support.kube.whole import APP, SYSTEM, Shop, deployment, pod
-
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo_kubernetes.py"
-
 
 # --- the tests ------------------------------------------------------------------------------------
 
@@ -178,16 +172,3 @@ def test_an_upgrade_of_the_chart_under_load(shop: Shop) -> None:
     shop.release("upgrade", "log.level=debug")  # every pod of the chart is made anew
     shop.apply("after", "order", 1)
     assert [shop.completed(name) for name in (*names, "after")] == [*[60] * len(names), 1]
-
-
-@pytest.mark.timeout(600)  # a schedule's next minute is a part of it
-def test_the_demo(shop: Shop) -> None:
-    shop.ready()
-    said: list[str] = []
-    demo = runpy.run_path(str(DEMO))
-    try:
-        demo["story"](shop, said.append)
-    finally:
-        shop.kubectl("delete", "workflowschedule", "every-minute", "--ignore-not-found")
-    assert "demo" in said[-1]
-    assert "every-minute" in said[-1]
