@@ -238,15 +238,15 @@ class Fleet:
         return self.load
 
     @contextlib.contextmanager
-    def under_load(self, width: int) -> Iterator[Fleet]:
+    def under_load(self, width: int, *, pause: int = LONG) -> Iterator[Fleet]:
         """All of it, with ``width`` orders in flight and work under way; closed in the end.
 
-        Most of these orders wait for their timers, so that leases can be waited for without a
-        machine that is busy all the while.
+        Unless told otherwise most of these orders wait for their timers, so that leases can be
+        waited for without a machine that is busy all the while.
         """
         try:
             self.start()
-            self.begin(width=width, pause=LONG)
+            self.begin(width=width, pause=pause)
             self.progress(100)
             yield self
         finally:
