@@ -199,7 +199,7 @@ LAYERS = (
 )
 
 
-BESIDE = ("kubernetes", "pods")  # they wait more than they compute
+BESIDE = ("kubernetes", "pods", "conformance")  # they wait more than they compute
 LANES = 2  # for those; where there are more layers than lanes, they wait for a free one
 ALONE = ("crash",)  # leases of two seconds, under a load that takes all there is
 POLL = 0.2  # seconds between two looks at another lane
