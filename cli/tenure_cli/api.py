@@ -17,18 +17,40 @@ from urllib.parse import quote, urlencode
 from tenure_cli.connect import Target
 from tenure_cli.unix import Unix
 from tenure_common.errors import (
+    AccessError,
     BadSettingError,
     NoGatewayError,
+    NoSuchInstanceError,
     ServerUnreachableError,
+    StateError,
     TenureError,
+    TransportError,
+    UsageError,
     by_code,
 )
 
 TIMEOUT: Final = 30.0  # seconds until a server that says nothing counts as gone
 
+_SERVER: Final = "the server"
+_FAMILIES: Final[Mapping[int, type[TenureError]]] = {
+    400: UsageError,
+    401: AccessError,
+    403: AccessError,
+    404: NoSuchInstanceError,
+    409: StateError,
+    503: TransportError,
+}
+
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 Json = dict[str, Any]
 Refused = Callable[[int, bytes], TenureError | None]
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Tenure sends nobody elsewhere, and elsewhere nobody is to get our token."""
+
+    def redirect_request(self, *_args: object, **_named: object) -> None:
+        """Do not go there: the answer is an error."""
 
 
 class Api:
@@ -40,7 +62,8 @@ class Api:
         self._refused = refused
         handlers: list[urllib.request.BaseHandler] = [
             # No proxy: the server is named by who calls, and is mostly on this machine.
-            urllib.request.ProxyHandler({})
+            urllib.request.ProxyHandler({}),
+            _StayHere(),
         ]
         if target.server.startswith("https:"):
             handlers.append(urllib.request.HTTPSHandler(context=_tls(target)))
@@ -92,9 +115,22 @@ class Api:
     def _broken(self, error: Exception) -> ServerUnreachableError:
         if isinstance(error, OSError | HTTPException):
             why = f"the answer of {self._target.server} broke off ({error!r}): try again"
-        else:
-            why = f"{self._target.server} does not answer as Tenure does: is it another program?"
-        return ServerUnreachableError(why)
+            return ServerUnreachableError(why)
+        return _foreign(self._target.server, str(error))
+
+    def _error(self, error: urllib.error.HTTPError, body: bytes) -> TenureError:
+        try:
+            view = json.loads(body)
+            code, message = str(view["code"]), str(view["message"])
+        except (ValueError, KeyError, TypeError):
+            text = body.decode(errors="replace").strip()[:200]
+            what = f"{error.code} {error.reason}: {text}".rstrip(": ")
+            return _foreign(self._target.server, what)
+        cls = by_code(code)
+        if cls.code != code:  # of a newer server: what its status says counts
+            family = _FAMILIES.get(error.code, TenureError)
+            cls = type(family.__name__, (family,), {"code": code})
+        return cls(message)
 
     @property
     def _within(self) -> tuple[str, ...]:
@@ -142,7 +178,7 @@ class Api:
             return self._opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             body_of_it = error.read()
-            raise self._refused(error.code, body_of_it) or _error(error, body_of_it) from None
+            raise self._refused(error.code, body_of_it) or self._error(error, body_of_it) from None
         except (OSError, ValueError, HTTPException) as error:
             # Of a handshake that ends late, urllib passes the error on as it is.
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -189,21 +225,24 @@ def _object(text: bytes) -> Json:
     if not text.lstrip().startswith(b"{"):
         message = "not a JSON object"
         raise ValueError(message)
-    return dict(json.loads(text))
+    return _Answered(json.loads(text, object_hook=_Answered))
+
+
+class _Answered(Json):
+    """An object of an answer; what looks for a field that is not in it has met another server."""
+
+    def __missing__(self, field: str) -> Any:
+        """Raises: ServerUnreachableError."""
+        what = f"'{field}' is not in its answer"
+        raise _foreign(_SERVER, what)
+
+
+def _foreign(server: str, what: str) -> ServerUnreachableError:
+    why = f"{server} does not answer as Tenure does ({what}): is it another program?"
+    return ServerUnreachableError(why)
 
 
 def _text(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value
-
-
-def _error(error: urllib.error.HTTPError, body: bytes) -> TenureError:
-    try:
-        view = json.loads(body)
-        code, message = str(view["code"]), str(view["message"])
-    except (ValueError, KeyError, TypeError):
-        text = body.decode(errors="replace").strip()[:200]
-        return TenureError(f"the server answered {error.code} {error.reason}: {text}")
-    cls = by_code(code)
-    return cls(message if cls.code == code else f"{code}: {message}")

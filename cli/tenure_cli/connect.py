@@ -109,7 +109,7 @@ def target(
     Raises: BadSettingError when there is no such context, or its token cannot be read.
     """
     env = os.environ if env is None else env
-    server = server or env.get("TENURE_SERVER")
+    server = server or env.get(names.VARIABLE_SERVER)
     namespace = namespace or env.get("TENURE_NAMESPACE")
     app = app or env.get("TENURE_APP_ID")
     token = env.get("TENURE_API_TOKEN", "")

@@ -35,7 +35,7 @@ def _show(one: Json, form: str) -> None:
     epilog="""Example: tenure run Order --id order-42 --input '{"item": "book"}' --wait"""
 )
 @click.argument("workflow")
-@click.option("--id", "instance_id", metavar="ID", default="", help="Its id; else a new one.")
+@click.option("--id", "instance_id", metavar="ID", help="Its id; else a new one.")
 @click.option("--input", "given", metavar="JSON", help="Its input; @FILE, or - for standard input.")
 @click.option("--version", metavar="TEXT", help="Version of the code to run.")
 @click.option("--start-at", metavar="TIME", help="Not before (RFC 3339).")
@@ -50,7 +50,7 @@ def run(
     api: Api,
     *,
     workflow: str,
-    instance_id: str,
+    instance_id: str | None,
     given: str | None,
     version: str | None,
     start_at: str | None,
@@ -69,8 +69,9 @@ def run(
         message = "--timeout belongs to --wait"
         raise UsageError(message)
     limited(timeout, flag="--timeout")  # before anything is started
-    body: Json = {"workflow": workflow, "instanceId": instance_id, "tags": tags(tag)}
+    body: Json = {"workflow": workflow, "tags": tags(tag)}
     optional = {
+        "instanceId": instance_id,
         "version": version,
         "startAt": start_at,
         "retention": retention,
@@ -92,6 +93,7 @@ def run(
 @click.option("--key", metavar="TEXT", help="A repeat with the same key raises nothing more.")
 @click.option("--start", metavar="WORKFLOW", help="Start it first when there is none of that id.")
 @click.option("--input", "given", metavar="JSON", help="With --start: its input.")
+@formed
 @connected
 def raise_(
     api: Api,
@@ -102,6 +104,7 @@ def raise_(
     key: str | None,
     start: str | None,
     given: str | None,
+    form: str,
 ) -> None:
     """Raise EVENT on an instance."""
     if given is not None and start is None:
@@ -110,8 +113,9 @@ def raise_(
     body = value(data, flag="--data", field="data")
     if start is not None:
         body["start"] = {"workflow": start, **value(given, flag="--input", field="input")}
-    api.post("instances", instance_id, "events", event, body=body, _key=key)
-    click.echo(f"{event} raised on {instance_id}")
+    answer = api.post("instances", instance_id, "events", event, body=body, _key=key)
+    people = f"{event} raised on {instance_id}"
+    shown.show(answer, form, people=lambda: people, names=[instance_id])
 
 
 def _because(reason: str | None) -> Json:
@@ -193,15 +197,15 @@ def purge(
 @click.command(epilog="Example: tenure rerun order-42 --from-event 7")
 @click.argument("instance_id", metavar="ID")
 @click.option("--from-event", type=click.IntRange(0), required=True, help="Event id to begin at.")
-@click.option("--id", "new_id", metavar="ID", default="", help="Id of the new instance.")
+@click.option("--id", "new_id", metavar="ID", help="Id of the new instance.")
 @click.option("--input", "given", metavar="JSON", help="Another input of that event.")
 @formed
 @connected
 def rerun(
-    api: Api, *, instance_id: str, from_event: int, new_id: str, given: str | None, form: str
+    api: Api, *, instance_id: str, from_event: int, new_id: str | None, given: str | None, form: str
 ) -> None:
     """Run a finished instance again from an event of its history on, as a new instance."""
-    body: Json = {"eventId": from_event, "instanceId": new_id}
+    body: Json = {"eventId": from_event} | ({"instanceId": new_id} if new_id else {})
     body |= value(given, flag="--input", field="input")
     _show(api.post("instances", instance_id, "rerun", body=body)["instance"], form)
 

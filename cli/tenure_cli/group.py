@@ -18,7 +18,7 @@ from tenure_cli import ways
 from tenure_cli.commands import PROCESSES, VERBS, Process, Verb
 from tenure_cli.contexts import CONTEXTS
 from tenure_cli.delegate import delegate
-from tenure_common.errors import TenureError
+from tenure_common.errors import TenureError, UsageError
 from tenure_common.version import VERSION
 
 INTERRUPTED = 130  # as a shell reports SIGINT
@@ -61,14 +61,15 @@ class Lazy(click.Group):
 
 @click.command(
     cls=Lazy,
+    params=CONTEXTS.options(),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: tenure dev --app-id orders -- python app.py",
 )
 @click.version_option(VERSION, prog_name="tenure")
 @click.pass_context
-def tenure(ctx: click.Context) -> None:
+def tenure(ctx: click.Context, /, **given: str | None) -> None:
     """Durable workflows for apps on the Dapr Workflow and Durable Task SDKs."""
-    ways.take(ctx, CONTEXTS)
+    ways.take(ctx, CONTEXTS, given)
 
 
 def run(words: Sequence[str], group: click.Group = tenure, name: str = "tenure") -> int:
@@ -117,6 +118,11 @@ def _going(command: click.Command, way: ways.Way, name: str) -> click.Command:
 
 def _process_command(name: str, process: Process) -> click.Command:
     def callback(arguments: tuple[str, ...]) -> int:
+        if before := ways.stood_before(click.get_current_context()):
+            message = (
+                f"{before[0]} is for verbs: 'tenure {name}' runs here, with settings of its own"
+            )
+            raise UsageError(message)
         return delegate(name, process, arguments)
 
     return click.Command(

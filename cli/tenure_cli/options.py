@@ -98,20 +98,26 @@ def value(text: str | None, *, flag: str, field: str) -> dict[str, Any]:
     said = _read(text, flag=flag)
     try:
         return {field: json.loads(said)}
+    except RecursionError as error:
+        message = f"{flag}: the JSON is nested too deeply"
+        raise UsageError(message) from error
     except ValueError as error:
         message = f"{flag}: '{said[:40]}' is not JSON ({error}); a text needs quotes: '\"text\"'"
         raise UsageError(message) from error
 
 
 def _read(text: str, *, flag: str) -> str:
-    if text == "-":
-        return sys.stdin.read()
-    if not text.startswith("@"):
+    if text != "-" and not text.startswith("@"):
         return text
     try:
-        return Path(text[1:]).read_text(encoding="utf-8")
+        data = sys.stdin.buffer.read() if text == "-" else Path(text[1:]).read_bytes()
     except OSError as error:
         message = f"{flag}: cannot read '{text[1:]}': {error.strerror}"
+        raise UsageError(message) from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        message = f"{flag}: what it reads is not UTF-8 at byte {error.start}"
         raise UsageError(message) from error
 
 

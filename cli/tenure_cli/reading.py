@@ -123,8 +123,8 @@ def _story(events: list[Json]) -> str:
         (
             format_duration(line.at),
             "" if line.event_id is None else str(line.event_id),
-            line.what,
-            click.style(line.outcome, fg=colours[line.good]),
+            shown.told(line.what),
+            click.style(shown.told(line.outcome), fg=colours[line.good]),
             "" if line.took is None else f"after {format_duration(line.took)}",
         )
         for line in story.tell(events, now=wall_ns())
@@ -211,10 +211,10 @@ def watch(api: Api, *, instance_id: str | None, new: bool, form: str, **given: A
                 click.echo(one["instanceId"])
             else:
                 state = shown.status(one["status"])
-                told = f"{one['updatedAt']}  {one['instanceId']}  {state}  {shown.problem(one)}"
-                click.echo(shown.visible(told.rstrip()))
+                name = shown.told(one["instanceId"])
+                click.echo(f"{one['updatedAt']}  {name}  {state}  {shown.problem(one)}".rstrip())
         elif line["type"] == "DELETED" and form == "table":
-            click.echo(shown.visible(f"{'':30}  {line['instanceId']}  deleted"))
+            click.echo(f"{'':30}  {shown.told(line['instanceId'])}  deleted")
 
 
 def _missed(instance_id: str, lines: Iterator[Json]) -> Iterator[Json]:

@@ -20,6 +20,10 @@ _GAP: Final = "   "
 _LEAST: Final = 16  # characters that a column keeps when it gives way
 # All control characters but line ends, tabs and what begins a colour.
 _CONTROL: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+_ANY_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_AS_IT_IS: Final = frozenset(
+    {"status", "stalled", "error"}
+)  # ours; and what may have several lines
 COLOURS: Final = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -34,7 +38,16 @@ COLOURS: Final = {
 def visible(text: str) -> str:
     """The text with its control characters written out: ids and errors are the apps' own, and must not
     move the cursor of whoever looks."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(_written, text)
+
+
+def told(text: str) -> str:
+    """A text of the apps' for a cell: in one line, and in no colour of its own."""
+    return _ANY_CONTROL.sub(_written, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
 
 
 def document(value: object, form: str) -> str:
@@ -42,7 +55,8 @@ def document(value: object, form: str) -> str:
     if form == "yaml":
         import yaml  # noqa: PLC0415 - for those who ask for it
 
-        text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+        plain = json.loads(json.dumps(value))  # safe_dump knows dict, and no class of it
+        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
         return text.rstrip()
     return json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -59,7 +73,7 @@ def table(
     ``give``: columns that are cut, the widest first, when a line has more than ``room`` characters.
     """
     plain = [[click.unstyle(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[column]) for row in plain) for column in range(len(heads))]
+    widths = [max(_width(row[column]) for row in plain) for column in range(len(heads))]
     if room is not None and give:
         _narrow(widths, give, room)
     lines: list[str] = []
@@ -85,9 +99,33 @@ def _narrow(widths: list[int], give: Sequence[int], room: int) -> None:
 
 def _padded(cell: str, text: str, width: int) -> str:
     """A cell, whose text without colours is ``text``, in a column of that width."""
-    if len(text) > width:
-        return cell.replace(text, text[: width - 1] + "…")
-    return cell + " " * (width - len(text))
+    if _width(text) > width:
+        short = _cut(text, width - 1) + "…"
+        return cell.replace(text, short) + " " * (width - _width(short))
+    return cell + " " * (width - _width(text))
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of its beginning as is so wide at most."""
+    used = 0
+    for place, one in enumerate(text):
+        used += _width(one)
+        if used > width:
+            return text[:place]
+    return text
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that it takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 - for texts that need it
+
+    marks = {"Mn", "Me", "Cf"}
+    return sum(
+        0 if unicodedata.category(one) in marks else 1 + (unicodedata.east_asian_width(one) in "WF")
+        for one in text
+    )
 
 
 def room() -> int | None:
@@ -104,8 +142,8 @@ def instances(found: Sequence[Json], *, now: int) -> str:
     """Instances as a table.  ``now``: wall clock, nanoseconds since the epoch."""
     rows: list[tuple[str, ...]] = [
         (
-            one["instanceId"],
-            one["workflow"],
+            told(one["instanceId"]),
+            told(one["workflow"]),
             status(one["status"]),
             f"{format_duration(now - parse_time(one['createdAt']))} ago",
             lasted(one, now=now),
@@ -120,7 +158,7 @@ def instances(found: Sequence[Json], *, now: int) -> str:
 def problem(one: Json) -> str:
     """Why the instance failed or does not go on, in one line; empty when it does."""
     text = str(one.get("error") or _inner(one, "stall").get("description", ""))
-    return " ".join(text.split())
+    return told(" ".join(text.split()))
 
 
 def _inner(one: Json, field: str) -> Json:
@@ -161,7 +199,11 @@ def details(one: Json, *, now: int) -> str:
         ("custom status", _payload(one, "customStatus")),
         ("output", _payload(one, "output")),
     ]
-    return "\n".join(f"{name:<14} {value}" for name, value in pairs if value)
+    return "\n".join(
+        f"{name:<14} {value if name in _AS_IT_IS else told(str(value))}"
+        for name, value in pairs
+        if value
+    )
 
 
 def _under_way(one: Json) -> str | None:

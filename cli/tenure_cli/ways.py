@@ -7,7 +7,7 @@ cluster's API server (``cluster``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -38,10 +38,10 @@ def connected(verb: AnyVerb) -> AnyVerb:
 
     @wraps(verb)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        _refuse_empty(click.get_current_context().command, kwargs)
         meta = click.get_current_context().meta
         way: Way = meta[_WAY]
-        before: dict[str, Any] = meta.get(_GIVEN, {})
+        before: Mapping[str, Any] = meta.get(_GIVEN, {})
+        refuse_empty(click.get_current_context().command, kwargs)
         given = {
             str(option.name): kwargs.pop(str(option.name)) or before.get(str(option.name))
             for option in way.options()
@@ -53,11 +53,14 @@ def connected(verb: AnyVerb) -> AnyVerb:
     return wrapped
 
 
-def _refuse_empty(command: click.Command, given: dict[str, Any]) -> None:
-    """Raises: UsageError for an argument without a character: a script's variable was not set."""
+def refuse_empty(command: click.Command, given: Mapping[str, Any]) -> None:
+    """Raises: UsageError for what was given without a character: a script's variable was not set, and
+    without what it chooses the command would mean something else."""
     for one in command.params:
-        if isinstance(one, click.Argument) and given.get(str(one.name)) == "":
-            name = (one.metavar or str(one.name).upper()).strip("[]")
+        value = given.get(str(one.name))
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            plain = (one.metavar or str(one.name).upper()).strip("[]")
+            name = plain if isinstance(one, click.Argument) else one.opts[-1]
             message = f"{name} is empty: is it a variable that is not set?"
             raise UsageError(message)
 
@@ -67,7 +70,17 @@ def wants_connection(command: click.Command) -> bool:
     return bool(getattr(command.callback, _MARK, False))
 
 
-def take(ctx: click.Context, way: Way, given: dict[str, Any] | None = None) -> None:
-    """Let all verbs of a command line go this way; ``given`` stood in front of the verb."""
+def take(ctx: click.Context, way: Way, given: Mapping[str, Any]) -> None:
+    """Let all verbs of a command line go this way; ``given`` stood in front of the verb.
+
+    Raises: UsageError.
+    """
+    refuse_empty(ctx.command, given)
     ctx.meta[_WAY] = way
-    ctx.meta[_GIVEN] = given or {}
+    ctx.meta[_GIVEN] = given
+
+
+def stood_before(ctx: click.Context) -> list[str]:
+    """The options of the way that stood in front of the verb."""
+    given: Mapping[str, Any] = ctx.meta.get(_GIVEN, {})
+    return [one.opts[-1] for one in ctx.find_root().command.params if given.get(str(one.name))]

@@ -207,6 +207,7 @@ class LimitError(TenureError):
     code = "TN0200"
     grpc = "RESOURCE_EXHAUSTED"
     http = 413
+    exit = 2
 
 
 class MessageTooLargeError(LimitError):
@@ -220,6 +221,7 @@ class TooManyInFlightError(LimitError):
 
     code = "TN0202"
     http = 429
+    exit = 5
 
 
 class UnsupportedError(TenureError):
@@ -228,6 +230,7 @@ class UnsupportedError(TenureError):
     code = "TN0300"
     grpc = "UNIMPLEMENTED"
     http = 501
+    exit = 2
 
 
 class OperatorError(TenureError):

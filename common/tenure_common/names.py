@@ -26,6 +26,7 @@ LOOPBACK = "127.0.0.1"
 # Settings: `TENURE_GRPC_PORT` for `--grpc-port`; `TENURE_CONFIG` names the file.
 VARIABLE_PREFIX = "TENURE_"
 VARIABLE_CONFIG = "TENURE_CONFIG"
+VARIABLE_SERVER = "TENURE_SERVER"  # the command line's, from where processes are started too
 
 # What an app beside the engine finds in its environment, as under `dapr run`.
 APP_ID = "APP_ID"

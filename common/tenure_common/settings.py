@@ -35,7 +35,7 @@ from typing import (
 import msgspec
 
 from tenure_common.errors import BadSettingError
-from tenure_common.names import VARIABLE_PREFIX
+from tenure_common.names import VARIABLE_PREFIX, VARIABLE_SERVER
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -232,7 +232,11 @@ def _variables(
     env: Mapping[str, str], settings: Sequence[Setting], others: Collection[str]
 ) -> dict[str, str]:
     known = {s.variable: s for s in settings}
-    passed = {CONFIG.variable, *(f"{VARIABLE_PREFIX}{field.upper()}" for field in others)}
+    passed = {
+        CONFIG.variable,
+        VARIABLE_SERVER,
+        *(f"{VARIABLE_PREFIX}{field.upper()}" for field in others),
+    }
     found: dict[str, str] = {}
     for name, value in env.items():
         if not name.startswith(VARIABLE_PREFIX) or name in passed or not value:

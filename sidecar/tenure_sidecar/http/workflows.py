@@ -7,10 +7,11 @@ POST ``/v1.0/workflows/<component>/<id>/<verb>``       202; pause, resume, termi
 POST ``.../<id>/raiseEvent/<event>``                   202
 =====================================================  ==========================================
 
-``v1.0-beta1`` and ``v1.0-alpha1`` are the same.  An id or a name that is empty comes here too, so
-that it is refused as what it is and not as an unknown path.  Bodies are the payloads themselves, as
-text.  What is checked, done and answered when it fails is in ``dapr_api``.  Of Dapr's actors there is
-one thing here: a call of the engine's own actor types is refused by name.
+``v1.0-beta1`` and ``v1.0-alpha1`` are the same, and so is a path with a slash behind it, as in daprd.
+An id or a name that is empty comes here too, so that it is refused as what it is and not as an
+unknown path.  Bodies are the payloads themselves, as text.  What is checked, done and answered when it
+fails is in ``dapr_api``.  Of Dapr's actors there is one thing here: a call of the engine's own actor
+types is refused by name.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     table: list[web.RouteDef] = []
     for version in VERSIONS:
         base = f"/{version}/workflows/{{component}}/{{id:[^/]*}}"
-        table.append(web.get(base, _of_this_app(block, api.get), allow_head=False))
-        for verb, handler in verbs.items():
-            table.append(web.post(f"{base}/{verb}", _of_this_app(block, handler)))
+        for end in ("", "/"):
+            table.append(web.get(base + end, _of_this_app(block, api.get), allow_head=False))
+            for verb, handler in verbs.items():
+                table.append(web.post(f"{base}/{verb}{end}", _of_this_app(block, handler)))
     table.append(web.route("*", "/v1.0/actors/{type}/{rest:.*}", _actors))
     return table
 

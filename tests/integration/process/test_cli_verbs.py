@@ -16,12 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.by_wire import Client, Worker
 from support.engine import EngineProcess
@@ -134,12 +135,22 @@ class Running:
 
 
 @contextlib.contextmanager
-def answering(text: str) -> Iterator[str]:
-    """A server that answers everything with ``text``."""
+def answering(
+    text: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    heard: list[str] | None = None,
+) -> Iterator[str]:
+    """A server that answers everything with ``text``; ``heard`` gets the paths that it was asked for."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            if heard is not None:
+                heard.append(self.path)
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text.encode())
 
@@ -289,6 +300,51 @@ def test_an_event_can_start_and_is_raised_once_under_its_key(tenure: Shell) -> N
     assert "--input belongs to --start" in refused.stderr
 
 
+def test_the_server_may_stand_in_front_of_the_verb(tenure: Shell, engine: EngineProcess) -> None:
+    tenure("run", "Order", "--id", "front")
+    nobody = "http://127.0.0.1:1"
+    assert tenure("--server", engine.http_url, "list", "-o", "name") == "front\n"
+    tenure("--server", nobody, "list", "--server", engine.http_url)  # the nearest counts
+    tenure("--server", nobody, "list", code=5)
+    said = tenure.run("--server", engine.http_url, "doctor", code=2).stderr
+    assert "doctor" in said
+    assert "--server" in said
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [("name", "asked\n"), ("table", "Approve raised on asked\n"), ("json", None), ("yaml", None)],
+)
+def test_raise_answers_in_each_form(tenure: Shell, form: str, told: str | None) -> None:
+    words = ("raise", "asked", "Approve", "--start", "Order", "-o", form)
+    said = tenure(*words)
+    if told is not None:
+        assert said == told
+    else:
+        answer = yaml.safe_load(said)  # JSON is YAML
+        assert (answer["created"], answer["instance"]["instanceId"]) == (True, "asked")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b'"\xff"', "is not UTF-8"), (b"[" * 100_000 + b"]" * 100_000, "is nested too deeply")],
+    ids=["bytes", "deep"],
+)
+def test_a_file_that_is_no_json_is_told(
+    tenure: Shell, tmp_path: Path, data: bytes, said: str
+) -> None:
+    (tmp_path / "input.json").write_bytes(data)
+    refused = tenure.run("run", "Order", "--input", f"@{tmp_path}/input.json", code=2)
+    assert said in refused.stderr
+    assert "no instances" in tenure("list")
+
+
+def test_a_body_that_is_too_large_is_the_callers_to_mend(tenure: Shell, tmp_path: Path) -> None:
+    (tmp_path / "input.json").write_text(json.dumps("x" * 5_000_000))
+    refused = tenure.run("run", "Order", "--input", f"@{tmp_path}/input.json", code=2)
+    assert "TN0201" in refused.stderr
+
+
 def test_jobs_are_listed_and_told(tenure: Shell) -> None:
     tenure("run", "Order", "--id", "j")
     job = tenure("terminate", "--id-prefix", "j", "--yes", "-o", "name").strip()
@@ -409,6 +465,43 @@ def test_a_server_of_another_kind_is_told(tenure: Shell) -> None:
             assert "does not answer as Tenure does" in refused.stderr
 
 
+@pytest.mark.parametrize("text", ["{}", '{"instances": [{}], "jobs": [{}]}'])
+def test_a_server_that_answers_without_what_was_asked_for_is_told(tenure: Shell, text: str) -> None:
+    verbs = (("list",), ("get", "x"), ("history", "x"), ("wait", "x"), ("jobs",), ("run", "Order"))
+    with answering(text) as url:
+        for words in (*verbs, ("list", "--count"), ("purge", "--all", "--yes"), ("watch",)):
+            refused = tenure.run(*words, "--server", url, code=5)
+            assert "does not answer as Tenure does" in refused.stderr
+
+
+@pytest.mark.parametrize("status", [404, 502])
+def test_a_page_of_another_server_is_no_error_of_ours(tenure: Shell, status: int) -> None:
+    with answering("<html>no such page", status=status) as url:
+        refused = tenure.run("list", "--server", url, code=5)
+    assert "does not answer as Tenure does" in refused.stderr
+    assert f"({status} " in refused.stderr
+
+
+def test_nobody_is_sent_elsewhere_with_the_token(tenure: Shell, tmp_path: Path) -> None:
+    heard: list[str] = []
+    with answering('{"instances": []}', heard=heard) as other:
+        moved = {"Location": f"{other}/v1alpha1/apps/-/instances"}
+        with answering("", status=302, headers=moved) as url:
+            refused = tenure.run("list", "--server", url, code=5)
+    assert "does not answer as Tenure does" in refused.stderr
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, 2), (401, 6), (404, 3), (409, 4), (500, 1), (503, 5)]
+)
+def test_an_error_of_a_newer_server_is_told_as_it_is(tenure: Shell, status: int, code: int) -> None:
+    view = {"code": "TN0999", "message": "something new", "docs": "", "more": 1}
+    with answering(json.dumps(view), status=status) as url:
+        refused = tenure.run("list", "--server", url, code=code)
+    assert refused.stderr == "tenure: TN0999: something new\n"
+
+
 def test_watch_takes_an_id_or_filters(tenure: Shell) -> None:
     assert "not both" in tenure.run("watch", "w", "--status", "FAILED", code=2).stderr
     assert "not both" in tenure.run("watch", "w", "--new", code=2).stderr
@@ -465,6 +558,12 @@ def test_watch_follows_one_to_its_end(tenure: Shell, worker: Worker) -> None:
         (("purge", ""), 2, "ID is empty"),
         (("raise", "x", ""), 2, "EVENT is empty"),
         (("run", ""), 2, "WORKFLOW is empty"),
+        (("run", "Order", "--id", ""), 2, "--id is empty"),
+        (("purge", "--status", "FAILED", "--id-prefix", "", "--yes"), 2, "--id-prefix is empty"),
+        (("purge", "--status", "FAILED", "--completed-to", "", "--yes"), 2, "--completed-to is"),
+        (("list", "--tag", ""), 2, "--tag is empty"),
+        (("list", "--server", ""), 2, "--server is empty"),
+        (("--server", "", "list"), 2, "--server is empty"),
         (("run", "Order", "--wait", "--timeout", "soon"), 2, "--timeout: 'soon' is not a duration"),
         (("wait", "x", "--timeout", "soon"), 2, "--timeout: 'soon' is not a duration"),
         (("purge", "--older-than", "1d", "--completed-to", "2d", "--dry-run"), 2, "not both"),

@@ -79,6 +79,23 @@ def test_what_an_app_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) ->
     assert shown.visible(click.style("RUNNING", fg="cyan")) == click.style("RUNNING", fg="cyan")
 
 
+def test_a_row_is_a_line_without_colours_of_the_apps() -> None:
+    one = {**RUNNING, "instanceId": "a\n\tb\x1b[32mc", "workflow": "W\x1b[8m"}
+    for text in (shown.instances([one], now=NOW), shown.details(one, now=NOW)):
+        assert r"a\x0a\x09b\x1b[32mc" in text
+        assert r"W\x1b[8m" in text
+    assert len(shown.instances([one], now=NOW).splitlines()) == 2
+
+
+@pytest.mark.parametrize("cell", ["注文書", "☕☕☕", "e\u0301e\u0301e\u0301", "abc"])
+def test_columns_are_as_wide_as_a_terminal_shows_them(cell: str) -> None:
+    wide = {"注文書": 6, "☕☕☕": 6}.get(cell, 3)
+    head, row = shown.table(("AAAAAAAA", "B"), [(cell, "x")]).splitlines()
+    assert head.index("B") == wide + (row.index("x") - len(cell))
+    cut = shown.table(("A", "B"), [(cell * 20, "x")], give=(0,), room=24).splitlines()[1]
+    assert len(cut.partition("…")[0]) * wide // len(cell) in {18, 19}
+
+
 def test_a_problem_is_one_line() -> None:
     failed = {**RUNNING, "status": "FAILED", "error": "ValueError: no\n  such\tcard"}
     assert shown.problem(failed) == "ValueError: no such card"

@@ -212,6 +212,10 @@ def test_other_programs_variables_are_theirs() -> None:
     assert resolved(env={"TENUREX": "1", "GRPC_PORT": "2", "tenure_app_id": "x"}) == Sample()
 
 
+def test_the_server_of_the_command_line_is_no_setting() -> None:
+    assert resolved(env={"TENURE_SERVER": "https://tenure.example.org"}) == Sample()
+
+
 def test_settings_of_other_commands_may_stand_in_shared_places() -> None:
     found = settings.resolve(
         Sample,

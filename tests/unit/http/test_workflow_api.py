@@ -70,6 +70,25 @@ async def client(engine: FakeEngine) -> AsyncIterator[Client]:
     await server.stop()
 
 
+async def test_a_slash_at_the_end_changes_nothing(fake: FakeWorkflows, client: Client) -> None:
+    assert (await client.get(f"{BASE}/i1/"))[0] == 200
+    assert (await client.post(f"{BASE}/Order/start/?instanceID=o-1")) == (
+        202,
+        {"instanceID": "o-1"},
+    )
+    for verb in ("pause", "resume", "raiseEvent/Approve", "terminate", "purge"):
+        assert await client.post(f"{BASE}/i1/{verb}/") == (202, None)
+    assert [call[0] for call in fake.calls] == [
+        "state",
+        "start",
+        "suspend",
+        "resume",
+        "raise",
+        "terminate",
+        "purge",
+    ]
+
+
 # --- start ----------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,8 @@ Time = Annotated[
     ),
 ]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=300, description="seconds")]
+# A text that a script left empty must not mean "all of them".
+Chosen = Annotated[str, msgspec.Meta(min_length=1)]
 Tag = Annotated[
     str, msgspec.Meta(description="key=value", extra_json_schema={"pattern": "^[^=]+="})
 ]
@@ -30,9 +32,9 @@ class Filter(Request, frozen=True, kw_only=True):
     """Which instances; every given condition must hold.  Ranges are [from, to)."""
 
     status: tuple[StatusName, ...] = ()
-    workflow: str | None = None
-    id_prefix: str | None = None
-    parent: str | None = None
+    workflow: Chosen | None = None
+    id_prefix: Chosen | None = None
+    parent: Chosen | None = None
     tag: tuple[Tag, ...] = ()
     created_from: Time | None = None
     created_to: Time | None = None
@@ -90,9 +92,9 @@ class WatchQuery(Request, frozen=True, kw_only=True):
     """
 
     status: tuple[StatusName, ...] = ()
-    workflow: str | None = None
-    id_prefix: str | None = None
-    parent: str | None = None
+    workflow: Chosen | None = None
+    id_prefix: Chosen | None = None
+    parent: Chosen | None = None
     tag: tuple[Tag, ...] = ()
     cursor: str | None = None
     snapshot: bool = True

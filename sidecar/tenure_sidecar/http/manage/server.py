@@ -21,6 +21,7 @@ from tenure_common.names import docs_page
 from tenure_sidecar.http.access import ANYBODY, Caller
 from tenure_sidecar.http.manage import openapi, reading
 from tenure_sidecar.http.manage.api import Answer, AppsCall, Call
+from tenure_sidecar.http.manage.choices import choices
 from tenure_sidecar.http.manage.lines import Broken
 from tenure_sidecar.http.manage.queries import NoQuery
 from tenure_sidecar.http.manage.routes import BASE, DOCUMENT, NAMESPACES, ROUTES, Route, watched
@@ -115,7 +116,7 @@ def _handler(route: Route, apps: Apps) -> Handler:
         caller, namespace = request.get(CALLER, ANYBODY), match.get("namespace", apps.default)
         caller.check(namespace, reads=route.reads)  # before a word on whether there is such an app
         query = _parameters(request.query, route.query)
-        body = await _body(request, decoder)
+        body = await _body(request, decoder, route.body)
         async with apps.use(namespace, match["app"]) as api:
             call = Call(
                 api=api,
@@ -207,7 +208,7 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any] | None) -> Any:  # noqa: ANN401 - of the route's type
+async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any] | None, kind: Any) -> Any:  # noqa: ANN401 - of the route's type
     body = await request.read()
     if decoder is None:
         if body:
@@ -218,7 +219,7 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any] | None)
         body.decode()  # what is kept as it was written is looked at by no decoder
         return decoder.decode(body or b"{}")
     except msgspec.DecodeError as error:
-        raise _bad(str(error), where="the body") from error
+        raise _bad(str(error), where="the body", kind=kind) from error
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8 at byte {error.start}"
         raise BadRequestError(message) from error
@@ -240,11 +241,11 @@ def _parameters(given: MultiMapping[str], kind: type[msgspec.Struct]) -> Any:  #
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _bad(str(error), where="the query") from error
+        raise _bad(str(error), where="the query", kind=kind) from error
 
 
-def _bad(text: str, *, where: str) -> BadRequestError:
-    """The words of msgspec with the field as a fact for programs."""
+def _bad(text: str, *, where: str, kind: Any) -> BadRequestError:  # noqa: ANN401 - of the route's type
+    """The words of msgspec with the field as a fact for programs, and what it could have been."""
     place = _PLACE.search(text)
     reason = _PLACE.sub("", text)
     unknown = re.search(r"unknown field `(.*)`", reason)
@@ -252,6 +253,8 @@ def _bad(text: str, *, where: str) -> BadRequestError:
     if unknown is not None:
         field = f"{field}.{unknown[1]}".strip(".")
     message = f"{where}: {reason}" + (f" (field '{field[:100]}')" if field else "")
+    if reason.startswith("Invalid ") and (known := choices(kind, field)):
+        message += f"; it is one of {', '.join(known)}"
     return BadRequestError(message, {"field": field[:100]} if field else {})
 
 

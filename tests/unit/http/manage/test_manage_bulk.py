@@ -232,6 +232,7 @@ async def test_a_dry_run_of_nothing(mixed: Served) -> None:
         {"action": "suspend", "force": True, "all": True},
         {"action": "purge", "filter": {"staus": ["FAILED"]}},
         {"action": "purge", "filter": {"createdTo": "soon"}},
+        {"action": "purge", "filter": {"idPrefix": ""}},
         {"action": "purge", "filter": {"tag": ["x"]}},
     ],
     ids=str,
@@ -240,6 +241,22 @@ async def test_bad_jobs(engine: Served, path: str, body: dict[str, Any]) -> None
     answer = await engine.post(path, body)
     assert (answer.status, answer.code) == (400, "TN0004")
     assert (await engine.get("/jobs")).body == {"jobs": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            {"action": "explode", "all": True},
+            "one of purge, raise, restart, resume, rewind, suspend",
+        ),
+        ({"action": "purge", "filter": {"status": ["DONE"]}}, "CANCELED, COMPLETED, FAILED"),
+    ],
+)
+async def test_what_it_could_have_been_is_told(
+    engine: Served, body: dict[str, Any], says: str
+) -> None:
+    assert says in (await engine.post("/jobs", body)).body["message"]
 
 
 async def with_key(engine: Served, key: str, body: dict[str, Any]) -> Reply:

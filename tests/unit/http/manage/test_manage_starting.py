@@ -199,6 +199,7 @@ async def test_put_on_the_id_of_another_workflow(engine: Served) -> None:
         ({"workflow": "w", "retention": "a while"}, "a while", "retention"),
         ({"workflow": "w", "tags": {"tenure.dev/x": "1"}}, "tenure.dev/", "tags"),
         ({"workflow": "w", "tags": {"": "1"}}, "length >= 1", ""),
+        ({"workflow": "w", "replace": ["DONE"]}, "CANCELED, COMPLETED, FAILED, TERM", "replace[0]"),
         ({"workflow": 1}, "Expected `str`", "workflow"),
         ([], "Expected `object`", ""),
     ],
