@@ -156,7 +156,8 @@ class Shell:
     def close(self) -> None:
         """End the shell and all that it started."""
         if self._process.poll() is None:
-            self._type("kill -KILL $(jobs -p) 2>/dev/null; wait 2>/dev/null")
+            # Not SIGKILL: an engine that started an app ends it.
+            self._type("kill $(jobs -p) 2>/dev/null; wait 2>/dev/null")
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait(timeout=ANSWER_WITHIN)
