@@ -10,6 +10,8 @@ client that keeps orders in flight.  One sidecar after the other is struck:
   connections say nothing.  Only its lease tells.
 
 "Ran again" counts activities that were executed a second time until all was well after a strike.
+"Works again" is how long after the victim was back (ready, or going on) its app executed an activity,
+which says how soon a stock SDK looks for its engine.
 The stall of an instance is the longest time without an event in its history, from the fault on;
 measured are those that the victim owned and that were under way.  Orders with a slow activity are
 left out.  A timer of 0.1 seconds is in every order, so a stall of that is none.
@@ -41,7 +43,7 @@ from stats import percentile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.audit import Audit
-from support.etcd import Cluster
+from support.etcd import BUILT, Cluster
 from support.fleet import Fleet, Sidecar
 from support.orders import Effect, Window, repeats
 from tenure_sidecar.actors.sharing.records import owner_of
@@ -56,13 +58,15 @@ _NANOS = 1e9
 
 @dataclass(frozen=True)
 class Strike:
-    """One fault: of which kind, when (nanoseconds since the Unix epoch), what the victim owned, and
-    how many activities ran again until all was well."""
+    """One fault: of which kind, when (nanoseconds since the Unix epoch), what the victim owned, how
+    many activities ran again until all was well, and when the victim was back and its app at work."""
 
     kind: str
     at: int
     owned: frozenset[int]
     repeated: int = 0
+    back: int = 0
+    worked: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Figures:
     p99: float
     longest: float
     repeated: int  # activities
+    works_again: float  # the longest time
 
 
 def killed(fleet: Fleet, one: Sidecar) -> None:
@@ -157,6 +162,7 @@ def figures(kind: str, strikes: Sequence[Strike], found: Audit, partitions: int)
         percentile(stalls, 99),
         max(stalls),
         sum(strike.repeated for strike in strikes if strike.kind == kind),
+        max((one.worked - one.back) / _NANOS for one in strikes if one.kind == kind),
     )
 
 
@@ -169,6 +175,19 @@ def with_repeats(
         replace(strike, repeated=sum(window.begin <= one.at <= window.end for one in again))
         for strike, window in zip(strikes, windows, strict=True)
     ]
+
+
+def works(fleet: Fleet, one: Sidecar, since: int) -> int:
+    """When its app executed an activity again, the first time."""
+    found: list[int] = []
+
+    def has() -> bool:
+        effects = fleet.effects.read()
+        found[:] = [effect.at for effect in effects if effect.app == one.name and effect.at > since]
+        return bool(found)
+
+    fleet.until(has, "its app works again")
+    return min(found)
 
 
 async def takeovers(fleet: Fleet) -> int:
@@ -184,7 +203,7 @@ def run(folder: Path, *, count: int, least: int, lease: int, width: int) -> dict
     Raises: AssertionError.
     """
     strikes: list[Strike] = []
-    with Cluster(folder / "etcd") as cluster:
+    with Cluster(folder / "etcd", version=BUILT) as cluster:
         fleet = Fleet(folder, cluster, lease=lease, wired=False)
         try:
             fleet.start()
@@ -197,8 +216,11 @@ def run(folder: Path, *, count: int, least: int, lease: int, width: int) -> dict
                     fleet.progress(200)
                     owned = owned_by(fleet, one.name)
                     with fleet.fault():
-                        strikes.append(Strike(kind, time.time_ns(), owned))
+                        at = time.time_ns()
                         strike(fleet, one)
+                        back = time.time_ns()
+                        worked = works(fleet, one, back)
+                        strikes.append(Strike(kind, at, owned, back=back, worked=worked))
             found, wrong = asyncio.run(fleet.verdict())
         finally:
             fleet.close()
@@ -219,14 +241,24 @@ def show(result: dict[str, object]) -> None:
     table = Table(
         title=f"stall of the instances in flight on the victim, lease {result['lease']} s"
     )
-    for title in ("fault", "strikes", "instances", "p50 s", "p99 s", "longest s", "ran again"):
+    for title in (
+        "fault",
+        "strikes",
+        "instances",
+        "p50 s",
+        "p99 s",
+        "longest s",
+        "ran again",
+        "works s",
+    ):
         table.add_column(title, justify="left" if title == "fault" else "right")
     rows = result["rows"]
     assert isinstance(rows, list)
     for row in rows:
         seconds = (f"{row[key]:.2f}" for key in ("p50", "p99", "longest"))
         counts = (str(row[key]) for key in ("strikes", "instances"))
-        table.add_row(row["kind"], *counts, *seconds, str(row["repeated"]))
+        works_again = f"{row['works_again']:.2f}"
+        table.add_row(row["kind"], *counts, *seconds, str(row["repeated"]), works_again)
     _CONSOLE.print(table)
     _CONSOLE.print(
         f"commits of an old owner: {result['stale']} in {result['takeovers']} take-overs of a partition"
