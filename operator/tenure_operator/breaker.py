@@ -34,20 +34,28 @@ class Breaker:
         self.listeners: list[Callable[[], None]] = []
         self.reason = ""
         self.trips = 0
+        self._wish = 0.0
 
     @property
     def open(self) -> bool:
         """Whether the server is away."""
         return self._asking is not None
 
-    async def suspect(self, reason: str) -> bool:
+    def wish(self, seconds: float) -> None:
+        """The server wants to be left alone for so long before the next question."""
+        self._wish = seconds
+
+    async def suspect(self, reason: str, *, seconds: float = 0.0) -> bool:
         """A request got no answer, or was told to come back later: is the server away?
 
         It is when a small question gets no answer either, and the breaker is open then.  Otherwise the
-        trouble is with that one request, and other requests have nothing to do with it.
+        trouble is with that one request, and other requests have nothing to do with it.  ``seconds`` is
+        the pause that the server asked for.
         """
         if not self.open and await self._probe():
             return False
+        if not self.open:
+            self.wish(max(seconds, self._wish))
         self.trip(reason)
         return True
 
@@ -74,7 +82,8 @@ class Breaker:
     async def _ask(self) -> None:
         pause = self._first
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, self._wish))
+            self._wish = 0.0
             if await self._probe():
                 break
             pause = min(pause * 2, self._last)

@@ -32,6 +32,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="File with the operator's client certificate (PEM).")
     ] = ""
     gateway_key: Annotated[str, Meta(description="File with its key (PEM).")] = ""
+    gateway_answer_seconds: Annotated[
+        int, Meta(ge=1, le=300, description="How long an answer of the gateway may take.")
+    ] = 30
+    give_up_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long a deletion waits for a gateway that does not do its part.",
+        ),
+    ] = 300
     namespaces: Annotated[
         tuple[str, ...], Meta(description="Namespaces to serve, with commas; empty = all.")
     ] = ()

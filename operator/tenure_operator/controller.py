@@ -29,7 +29,7 @@ from tenure_operator.resources import (
     decode,
 )
 from tenure_operator.rounds.apps import app_round
-from tenure_operator.rounds.desk import Desk
+from tenure_operator.rounds.desk import Desk, turn
 from tenure_operator.rounds.events import event_round
 from tenure_operator.rounds.schedules import schedule_round
 from tenure_operator.rounds.workflows import workflow_round
@@ -81,7 +81,7 @@ class Controller:
             return
         before = self._desk.cache.get(key, KINDS[kind])
         if self._desk.cache.put(resource):
-            if before is not None and _turned(before, resource):
+            if before is not None and turn(before) != turn(resource):
                 self._excuse(key)
             self._desk.changed(resource)
 
@@ -158,11 +158,12 @@ class Controller:
 
     async def _unanswered(self, key: Key, error: ClusterUnavailableError) -> None:
         """No answer, or the wish for a pause: of the server, or with this resource alone?"""
-        if await self.breaker.suspect(error.message):
+        seconds = error.seconds if isinstance(error, PauseError) else 0.0
+        if await self.breaker.suspect(error.message, seconds=seconds):
             self._parked.add(key)
             return
         _log.warning("round not answered", resource=str(key), error=error.message)
-        self._later(key, at_least=error.seconds if isinstance(error, PauseError) else 0.0)
+        self._later(key, at_least=seconds)
 
     def _later(self, key: Key, *, at_least: float = 0.0) -> None:
         """Not now, whoever asks for it; ``at_least`` in seconds."""
@@ -198,9 +199,3 @@ class Controller:
         """Ask the servers no more."""
         self.breaker.close()
         await asyncio.sleep(0)
-
-
-def _turned(before: Resource, now: Resource) -> bool:
-    """Whether a user changed something, or began to delete it."""
-    old, new = before.metadata, now.metadata
-    return (old.uid, old.generation, old.deleted) != (new.uid, new.generation, new.deleted)

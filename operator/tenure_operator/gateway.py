@@ -24,6 +24,7 @@ from tenure_common.errors import BadSettingError, GatewayRefusedError
 from tenure_operator.app import AppView, Settings
 from tenure_operator.breaker import Breaker
 from tenure_operator.instance import Instance
+from tenure_operator.reconcile.backoff import wished
 from tenure_operator.reconcile.refusals import Refusal, refusal, unanswered
 from tenure_operator.reconcile.steps import Configure, Raise, Start, Verb
 
@@ -103,13 +104,14 @@ _LINE: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 class Access(NamedTuple):
     """How to reach the gateway: a URL up to ``/v1alpha1``, in which ``{namespace}`` stands for the
-    resource's; paths of files, empty = none."""
+    resource's; paths of files, empty = none; ``within`` are the seconds that an answer may take."""
 
     url: str
     token_file: str = ""
     ca: str = ""
     cert: str = ""
     key: str = ""
+    within: float = ANSWER_WITHIN
 
 
 class Gateway:
@@ -121,6 +123,7 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
         self.breaker = Breaker(self._alive)
         self._probed = ""
+        self._away: Refusal | None = None  # what those are told who do not even try
 
     async def close(self) -> None:
         """Close the connections."""
@@ -176,7 +179,7 @@ class Gateway:
                 url, params=query, headers=self._headers(), timeout=timeout, ssl=self._tls
             ) as answer:
                 if answer.status != HTTPStatus.OK:
-                    raise _refused(answer.status, await answer.read(), url)
+                    raise _refused(answer, await answer.read(), url)
                 self.breaker.closed()
                 async for text in _lines(answer.content):
                     yield _line(text)
@@ -191,7 +194,7 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         if self.breaker.open:
-            raise RefusedError(unanswered(self.breaker.reason))
+            raise RefusedError(self._away or unanswered(self.breaker.reason))
         base = url.partition("/apps/")[0]
         try:
             async with self._open().request(
@@ -204,17 +207,28 @@ class Gateway:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise await self._unanswered(error, base) from error
-        self.breaker.closed()
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise _refused(answer.status, content, url)
-        return content
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            self.breaker.closed()
+            return content
+        refused = _refused(answer, content, url)
+        if answer.status in _SAYS_AWAY:  # a proxy before it, or the gateway without its store
+            await self._suspect(refused.refusal, base)
+        else:
+            self.breaker.closed()
+        raise refused
 
     async def _unanswered(self, error: Exception, base: str) -> RefusedError:
         reason = f"no answer from the gateway at {base}: {str(error) or type(error).__name__}"
-        self._probed = base
         self._renew(error)
-        await self.breaker.suspect(reason)
+        await self._suspect(unanswered(reason), base)
         return RefusedError(unanswered(reason))
+
+    async def _suspect(self, refusal: Refusal, base: str) -> None:
+        """Is it away for all, or is it this request alone?"""
+        self._probed = base
+        if not self.breaker.open:
+            self._away = refusal
+        await self.breaker.suspect(refusal.message, seconds=refusal.seconds)
 
     async def _alive(self) -> bool:
         """Whether the gateway answers at all; what it says does not matter."""
@@ -222,7 +236,8 @@ class Gateway:
             async with self._open().get(
                 f"{self._probed}/apps", headers=self._headers(), ssl=self._tls, timeout=_ALIVE
             ) as answer:
-                return answer.status not in _PROXY_SAYS_AWAY
+                self.breaker.wish(wished(answer.headers.get("Retry-After", "")))
+                return answer.status not in _SAYS_AWAY
         except RefusedError:  # the token cannot be read: whoever calls is told so
             return True
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -239,7 +254,9 @@ class Gateway:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=64),
-                timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN, sock_connect=CONNECT_WITHIN),
+                timeout=aiohttp.ClientTimeout(
+                    total=self._access.within, sock_connect=CONNECT_WITHIN
+                ),
                 headers={"Content-Type": BODY},
             )
         return self._session
@@ -264,7 +281,7 @@ class Gateway:
         return f"{self._app(app)}/instances/{quote(instance_id, safe='')}"
 
 
-_PROXY_SAYS_AWAY: Final = {502, 503, 504}
+_SAYS_AWAY: Final = {502, 503, 504}
 
 
 def _details(instance: Instance) -> Instance:
@@ -290,7 +307,8 @@ def _line(text: bytes) -> Line:
     return line
 
 
-def _refused(status: int, content: bytes, url: str) -> RefusedError:
+def _refused(answer: aiohttp.ClientResponse, content: bytes, url: str) -> RefusedError:
+    status, seconds = answer.status, wished(answer.headers.get("Retry-After", ""))
     try:
         said = msgspec.json.decode(content, type=_Error)
     except msgspec.DecodeError:
@@ -303,11 +321,11 @@ def _refused(status: int, content: bytes, url: str) -> RefusedError:
         )
         return RefusedError(refusal(GatewayRefusedError.code, status, message))
     if said.code:
-        return RefusedError(refusal(said.code, status, said.message))
-    if status in _PROXY_SAYS_AWAY:
-        return RefusedError(unanswered(f"{url} was answered {status}: {text}"))
+        return RefusedError(refusal(said.code, status, said.message, seconds=seconds))
     message = f"{url} was answered {status}: {text}"
-    return RefusedError(refusal(GatewayRefusedError.code, status, message))
+    if status in _SAYS_AWAY:
+        return RefusedError(unanswered(message, seconds=seconds))
+    return RefusedError(refusal(GatewayRefusedError.code, status, message, seconds=seconds))
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

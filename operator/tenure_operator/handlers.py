@@ -13,6 +13,7 @@ from typing import Any, Final
 import kopf
 
 from tenure_common.names import API_GROUP, API_VERSION
+from tenure_operator.watching import Breaks, Session, session
 
 Told = Callable[[str, str | None, Mapping[str, Any]], None]
 FINALIZER: Final = f"{API_GROUP}/kopf"  # never set: no handler here asks for one
@@ -20,11 +21,11 @@ FINALIZER: Final = f"{API_GROUP}/kopf"  # never set: no handler here asks for on
 
 def registry(told: Told, login: Callable[[], kopf.ConnectionInfo]) -> kopf.OperatorRegistry:
     """The handlers; ``login`` gives the credentials, anew each time."""
-    handlers = kopf.OperatorRegistry()
+    handlers, breaks = kopf.OperatorRegistry(), Breaks()
 
     @kopf.on.login(registry=handlers)
-    def credentials(**_: object) -> kopf.ConnectionInfo:
-        return login()
+    async def credentials(**_: object) -> Session:
+        return session(login(), breaks)
 
     @kopf.on.event(API_GROUP, API_VERSION, "workflows", registry=handlers)
     async def workflow(event: Mapping[str, Any], **_: object) -> None:

@@ -21,12 +21,12 @@ import kubernetes.aio.config
 import msgspec
 
 from tenure_common.errors import BadSettingError, ClusterRefusedError, ClusterUnavailableError
+from tenure_operator.reconcile.backoff import wished
 
 ANSWER_WITHIN: Final = 30.0  # seconds
 JSON: Final = "application/json"
 _CONNECTIONS: Final = 100  # more than there are workers
 _UNAVAILABLE: Final = 500  # this status and those above are the server's trouble
-_LONGEST_PAUSE: Final = 60.0  # seconds that the server may ask for
 
 # The library calls itself typed and is not.
 _client: Any = kubernetes.aio.client
@@ -203,11 +203,6 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return None
 
 
-def _seconds(text: str) -> float:
-    """``Retry-After``; the API server gives whole seconds."""
-    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() else 0.0
-
-
 def _error(status: int, content: bytes, what: str, headers: Mapping[str, str]) -> Exception:
     try:
         said = str(msgspec.json.decode(content, type=dict[str, Any]).get("message", ""))
@@ -219,5 +214,5 @@ def _error(status: int, content: bytes, what: str, headers: Mapping[str, str]) -
         return ConflictError(said)
     message = f"{what} was answered {status}: {said}"
     if status >= _UNAVAILABLE or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return PauseError(message, _seconds(headers.get("Retry-After", "")))
+        return PauseError(message, wished(headers.get("Retry-After", "")))
     return ClusterRefusedError(message)

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from tenure_common.times import NANOS
 from tenure_operator.gateway import (
     Alive,
     App,
@@ -26,13 +27,14 @@ from tenure_operator.gateway import (
     Synced,
 )
 from tenure_operator.instance import Instance
+from tenure_operator.reconcile.backoff import backoff
 from tenure_operator.reconcile.workflow import MANAGED, Seen
 from tenure_operator.resources import Key, Workflow
 
 _log = structlog.get_logger(__name__)
 
-PAUSE: Final = 0.5  # seconds before a stream that broke is opened again; doubled up to LONGEST
-LONGEST: Final = 5.0
+PAUSE: Final = NANOS // 2  # before a stream that broke is opened again; doubled up to LONGEST
+LONGEST: Final = 5 * NANOS
 LINGER: Final = 60.0  # seconds that a stream stays open when nobody needs it any more
 
 
@@ -141,20 +143,25 @@ class Runs:
             stream.task.cancel()
 
     async def _keep(self, app: App, stream: _Stream) -> None:
-        """Hold the stream open, however often it breaks."""
-        pause = PAUSE
+        """Hold the stream open, however often it breaks.
+
+        One that lived for a while begins anew at once; those that break together come back one by one.
+        """
+        loop, attempts = asyncio.get_running_loop(), 0
         while True:
+            opened, wish = loop.time(), 0.0
             try:
                 tag = "=".join(MANAGED)
                 async for line in self._gateway.watch(app, tag=tag, cursor=stream.cursor):
                     self.lines += 1
-                    pause = PAUSE
                     self._take(stream, line)
             except RefusedError as error:
+                wish = error.refusal.seconds
                 _log.info("watch broke", app=app.app_id, namespace=app.namespace, reason=str(error))
             self.breaks += 1
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST)
+            attempts = 1 if (loop.time() - opened) * NANOS > LONGEST else attempts + 1
+            pause = backoff(attempts, seed=str(app), first=PAUSE, last=LONGEST)
+            await asyncio.sleep(max(pause / NANOS, wish))
 
     def _take(self, stream: _Stream, line: Line) -> None:
         match line:

@@ -21,6 +21,7 @@ import structlog
 from tenure_common import clock
 from tenure_common.errors import BadSettingError, NoCrdsError
 from tenure_common.health import Health, Listener
+from tenure_common.times import NANOS
 from tenure_operator import handlers
 from tenure_operator.announcer import Announcer
 from tenure_operator.cache import Cache
@@ -66,7 +67,7 @@ class Operator:
         link = await Link.connect(config.kubeconfig)
         cluster = Cluster(link)
         gateway = Gateway(_access(config))
-        desk = _desk(cluster, gateway)
+        desk = _desk(cluster, gateway, patience=config.give_up_seconds * NANOS)
         controller = Controller(desk)
         leader = Leader(
             cluster,
@@ -166,7 +167,7 @@ class Operator:
                 one.cancel()
 
 
-def _desk(cluster: Cluster, gateway: Gateway) -> Desk:
+def _desk(cluster: Cluster, gateway: Gateway, *, patience: int) -> Desk:
     queue = WorkQueue()
     return Desk(
         cluster=cluster,
@@ -176,6 +177,7 @@ def _desk(cluster: Cluster, gateway: Gateway) -> Desk:
         queue=queue,
         announcer=Announcer(cluster, clock.wall_ns),
         clock=clock.wall_ns,
+        patience=patience,
     )
 
 
@@ -186,6 +188,7 @@ def _access(config: Config) -> Access:
         ca=config.gateway_ca,
         cert=config.gateway_cert,
         key=config.gateway_key,
+        within=config.gateway_answer_seconds,
     )
 
 

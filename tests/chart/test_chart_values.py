@@ -182,6 +182,8 @@ def test_a_replica_of_the_injector_may_drain_and_a_whole_one_is_left(
         "gateway.callers.me.tokens={short}",
         "operator.replicas=9",
         "operator.namespaces={Shop}",
+        "operator.gatewayAnswerSeconds=0",
+        "operator.giveUpSeconds=0",
         "crds.keep=maybe",
         "unheard=1",
     ],

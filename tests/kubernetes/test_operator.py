@@ -266,6 +266,29 @@ def test_two_resources_with_one_instance_id(rig: Rig) -> None:
     assert run["status"] == "RUNNING"
 
 
+def test_many_resources_with_one_instance_id_ask_once(rig: Rig) -> None:
+    rig.kubectl.apply(workflow("holder", workflow="approval", instanceID="held"))
+    rig.reaches("holder", "Running")
+    names = [f"waiter-{number}" for number in range(5)]
+    for name in names:
+        rig.kubectl.apply(workflow(name, workflow="approval", instanceID="held"))
+    for name in names:
+        assert rig.reaches(name, "Pending")["reason"] == "InstanceIDInUse"
+    operator = rig.operators[0]
+    refused = operator.metric("tenure_operator_refusals_total")
+    lines = operator.metric("tenure_operator_lines_total")
+    for number in range(20):
+        rig.post("instances/held/events/Other", {"data": number})
+    until("news", lambda: operator.metric("tenure_operator_lines_total") >= lines + 5)
+    rig.kubectl.apply(workflow("beside", workflow="echo"))
+    rig.reaches("beside", "Completed")
+    assert operator.metric("tenure_operator_refusals_total") == refused
+    rig.post("instances/held/terminate")
+    rig.reaches("holder", "Terminated")
+    rig.post("instances/held/purge")  # a run that another resource has is never replaced
+    until("one to run", lambda: "Running" in [rig.status(name)["phase"] for name in names])
+
+
 def test_an_input_as_large_as_the_api_server_takes_and_a_larger_one(rig: Rig) -> None:
     rig.kubectl("create", "-f", "-", stdin=large("large", 1_200_000))
     assert rig.reaches("large", "Completed")["outputBytes"] == 1_200_002

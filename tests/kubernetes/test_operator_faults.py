@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.kube.controlplane import ControlPlane
-from support.kube.objects import workflow
+from support.kube.objects import app, event, schedule, workflow
 from support.kube.operating import Rig, until
 
 APP = Path(__file__).parent / "apps" / "orders.py"
@@ -173,6 +173,34 @@ def test_a_deletion_does_not_wait_for_ever_for_a_gateway(rig: Rig) -> None:
     assert "no answer from the gateway" in told(rig, "waits", "WaitsForRun")
     rig.engine.start()
     rig.kubectl("wait", "--for=delete", "workflow/waits", "--timeout=60s")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_namespace_that_is_deleted_goes_with_all_that_runs_in_it(rig: Rig, *, away: bool) -> None:
+    rig.operator(give_up_seconds="5", gateway_answer_seconds="1").ready()
+    policies = ("Terminate", "Purge", "Orphan")
+    for policy in policies:
+        name = policy.lower()
+        rig.kubectl.apply(
+            workflow(name, workflow="approval", instanceID=name, deletionPolicy=policy),
+            event(name, workflowName=name, event="Other"),
+        )
+        rig.reaches(name, "Running")
+    rig.kubectl.apply(
+        workflow("refused", workflow="echo", appID="nobody"),
+        schedule("yearly", schedule="0 3 1 1 *", run={"workflow": "echo"}),
+        app(retention={"any": "1d"}),
+    )
+    until("a refusal", lambda: rig.status("refused").get("reason"))
+    if away:
+        rig.engine.pause()
+    rig.control_plane.kubectl("delete", "namespace", rig.namespace, "--timeout=120s")
+    if away:
+        rig.engine.go_on()
+        return
+    found = [rig.engine_knows(policy.lower()) for policy in policies]
+    left = [None if one is None else one["status"] for one in found]
+    assert left == ["TERMINATED", None, "RUNNING"]
 
 
 def held(rig: Rig, name: str) -> bool:

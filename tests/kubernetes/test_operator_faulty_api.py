@@ -268,6 +268,32 @@ def test_a_watch_that_is_too_old_is_begun_anew(
     assert running.alive
 
 
+def end_watches(api: Between, last: object) -> None:
+    """The watches of all kinds end with that line, and begin anew."""
+    opened = api.count(lambda one: one.watch)
+    assert api.end_streams(last) >= 4
+    until("new watches", lambda: api.count(lambda one: one.watch) >= opened + 4)
+
+
+def test_an_error_in_a_watch_ends_neither_the_operator_nor_the_watch(
+    rig: Rig, running: OperatorProcess, api: Between
+) -> None:
+    rig.kubectl.apply(workflow("told", workflow="approval"))
+    rig.reaches("told", "Running")
+    for said in (
+        {"code": 500, "reason": "InternalError", "message": "etcdserver: no leader"},
+        {"code": 504, "reason": "Timeout", "details": {"retryAfterSeconds": 1}},
+        {"message": "no code at all"},
+    ):
+        status = {"kind": "Status", "status": "Failure", **said}
+        end_watches(api, {"type": "ERROR", "object": status})
+    rig.kubectl.apply(workflow("told-after", workflow="echo"))
+    rig.kubectl("patch", "workflow", "told", "--type=merge", '-p={"spec": {"terminate": true}}')
+    rig.reaches("told-after", "Completed")
+    rig.reaches("told", "Terminated")
+    assert running.alive, running.tail()
+
+
 def test_a_workflow_that_went_while_nobody_watched_keeps_no_other_from_starting(
     rig: Rig, api: Between
 ) -> None:

@@ -21,9 +21,9 @@ import msgspec
 
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.app import AppView, Settings
-from tenure_operator.reconcile.backoff import LAST, backoff
+from tenure_operator.reconcile.backoff import LAST
 from tenure_operator.reconcile.conditions import MAX_MESSAGE, Wanted, conditions, stamp
-from tenure_operator.reconcile.refusals import Refusal
+from tenure_operator.reconcile.refusals import Refusal, retry_in
 from tenure_operator.reconcile.steps import (
     Announcement,
     Configure,
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 
 
 def next_step(  # noqa: PLR0911 - one answer for each state of things
-    app: WorkflowApp, seen: Seen, *, now: int, attempts: int = 0
+    app: WorkflowApp, seen: Seen, *, now: int, attempts: int = 0, patience: int = GIVE_UP_AFTER
 ) -> Step:
     """What to do now.
 
@@ -68,9 +68,10 @@ def next_step(  # noqa: PLR0911 - one answer for each state of things
         seen: what is known beside it.
         now: nanoseconds since the epoch.
         attempts: how many rounds in a row have ended in a refusal.
+        patience: nanoseconds that a deletion waits for a gateway that does not do its part.
     """
     if app.metadata.deleted:
-        return _leave(app, seen, now=now, attempts=attempts)
+        return _leave(app, seen, now=now, attempts=attempts, patience=patience)
     if not _held(app):
         return SetFinalizers((*app.metadata.finalizers, FINALIZER_SETTINGS))
     other = _older(app, seen.rivals)
@@ -153,7 +154,9 @@ def _refused(app: WorkflowApp, refusal: Refusal, *, now: int, attempts: int) -> 
         pause, old = LOOK_EVERY, AppStatus(conditions=app.status.conditions)
     else:
         old = app.status
-        pause = backoff(attempts + 1, seed=app.metadata.uid) if refusal.transient else LAST
+        pause = LAST
+        if refusal.transient:
+            pause = retry_in(refusal, attempts, seed=app.metadata.uid)
     return _rest(app, _beside(app, old, *wanted, now=now), wake_at=now + pause)
 
 
@@ -182,7 +185,7 @@ def _beside(app: WorkflowApp, old: AppStatus, *wanted: Wanted, now: int) -> AppS
 
 
 def _leave(  # noqa: PLR0911 - one answer for each state of things
-    app: WorkflowApp, seen: Seen, *, now: int, attempts: int
+    app: WorkflowApp, seen: Seen, *, now: int, attempts: int, patience: int
 ) -> Step:
     """The app goes back to its sidecars' flags, unless another resource has it."""
     refusal = seen.refusal
@@ -195,7 +198,7 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
     if refusal is not None and refusal.code == _NO_APP:
         return _released(app)
     if refusal is not None and refusal.code != _CHANGED:
-        return _held_up(app, refusal, now=now, attempts=attempts)
+        return _held_up(app, refusal, now=now, attempts=attempts, patience=patience)
     if seen.app is None or refusal is not None:
         return Look()
     if _set(seen.app.settings) and not seen.configured:
@@ -204,9 +207,9 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
     return _released(app, Announcement("SettingsReset", text))
 
 
-def _held_up(app: WorkflowApp, refusal: Refusal, *, now: int, attempts: int) -> Step:
+def _held_up(app: WorkflowApp, refusal: Refusal, *, now: int, attempts: int, patience: int) -> Step:
     """Try again later; but a deletion does not wait for ever."""
-    limit = parse_time(app.metadata.deletion_timestamp or "") + GIVE_UP_AFTER
+    limit = parse_time(app.metadata.deletion_timestamp or "") + patience
     if now >= limit:
         text = f"Deleted, and app '{app.app_id}' keeps the settings: {refusal.message}"
         return _released(app, Announcement("SettingsKept", text, warning=True))
@@ -215,7 +218,7 @@ def _held_up(app: WorkflowApp, refusal: Refusal, *, now: int, attempts: int) -> 
         f"{stamp(limit)} without: {refusal.message}"
     )
     waits = _not("WaitsForReset", text[:MAX_MESSAGE])
-    pause = backoff(attempts + 1, seed=app.metadata.uid)
+    pause = retry_in(refusal, attempts, seed=app.metadata.uid)
     return _rest(app, _beside(app, app.status, waits, now=now), wake_at=min(now + pause, limit))
 
 

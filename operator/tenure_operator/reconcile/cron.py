@@ -58,6 +58,8 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=_UTC)
 _SECOND: Final = dt.timedelta(seconds=1)
 # Zones have skipped whole days (Samoa in 2011); two hours more than that is looked at.
 _AROUND: Final = dt.timedelta(hours=26)
+# Files beside the zones: what they say depends on the machine, or is nothing.
+_NO_PLACES: Final = {"localtime", "posixrules", "Factory"}
 MANY: Final = 100  # missed times are counted up to here
 
 
@@ -135,17 +137,19 @@ def missed(cron: Cron, *, since: int, now: int) -> Missed | None:
 
 
 def _latest(cron: Cron, *, since: int, now: int) -> int | None:
-    """Looked for backwards in doubling steps, so that a long outage costs no more than a short."""
-    window = 60 * NANOS
-    while True:
-        start = max(since, now - window)
-        found: int | None = None
-        moment = next_after(cron, start)
-        while moment is not None and moment <= now:
-            found, moment = moment, next_after(cron, moment)
-        if found is not None or start == since:
-            return found
-        window *= 2
+    """Looked for by halves, so that a long outage costs no more than a short one."""
+    first = next_after(cron, since)
+    if first is None or first > now:
+        return None
+    latest, end = first, now  # nothing comes due after ``end``; due times are whole seconds
+    while end - latest >= NANOS:
+        middle = latest + (end - latest) // 2
+        found = next_after(cron, middle)
+        if found is not None and found <= end:
+            latest = found
+        else:
+            end = middle
+    return latest
 
 
 def _check(expression: str, name: str, field: str) -> None:
@@ -161,7 +165,7 @@ def _check(expression: str, name: str, field: str) -> None:
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
+        return ZoneInfo("" if name in _NO_PLACES else name)
     except (KeyError, ValueError, OSError) as error:  # unknown, odd, or a folder
         message = f"time zone '{name}' is not known; write it as in Europe/Berlin or Etc/UTC"
         raise BadScheduleError(message, {"field": "timeZone"}) from error

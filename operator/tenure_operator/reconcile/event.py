@@ -17,7 +17,7 @@ import msgspec
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.backoff import backoff
 from tenure_operator.reconcile.conditions import Wanted, conditions, stamp
-from tenure_operator.reconcile.refusals import Refusal
+from tenure_operator.reconcile.refusals import Refusal, retry_in
 from tenure_operator.reconcile.steps import Announcement, Delete, Raise, Rest, Step
 from tenure_operator.resources import EventStatus, Workflow, WorkflowEvent
 
@@ -54,7 +54,7 @@ def next_step(  # noqa: PLR0911 - one answer for each state of things
         return target
     why = _not(seen.refusal.reason, seen.refusal.message)
     if seen.refusal.transient or seen.refusal.code in _MAY_COME:
-        return _wait(event, target, why, now=now, attempts=attempts)
+        return _wait(event, target, why, seen.refusal, now=now, attempts=attempts)
     return _end(event, target, why, now=now)
 
 
@@ -79,14 +79,23 @@ def _target(event: WorkflowEvent, seen: Seen) -> Raise | Wanted:
     return Raise(meta.namespace, app, instance, spec.event, key, body)
 
 
-def _wait(
-    event: WorkflowEvent, target: Raise | None, why: Wanted, *, now: int, attempts: int
+def _wait(  # noqa: PLR0913 - what a round came to
+    event: WorkflowEvent,
+    target: Raise | None,
+    why: Wanted,
+    refusal: Refusal | None = None,
+    *,
+    now: int,
+    attempts: int,
 ) -> Rest:
     deadline = parse_time(event.metadata.creation_timestamp) + event.spec.timeout_seconds * NANOS
     if now >= deadline:
         text = f"given up after {event.spec.timeout_seconds} s: {why.message}"
         return _end(event, target, why._replace(message=text), now=now)
-    pause = backoff(attempts + 1, seed=event.metadata.uid)
+    seed = event.metadata.uid
+    pause = backoff(attempts + 1, seed=seed)
+    if refusal is not None:
+        pause = retry_in(refusal, attempts, seed=seed)
     status = _status(event, target, why, now=now)
     return Rest(status, _told(event, why), wake_at=min(now + pause, deadline))
 

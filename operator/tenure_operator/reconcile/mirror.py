@@ -6,6 +6,8 @@ Four conditions, always all of them, so that ``kubectl wait`` finds the one that
     Finished   it has ended, either way
     Completed  it has ended with success
     Failed     it has ended otherwise
+
+A fifth, ``Steered``, is there once something that the spec asks of the run could not be done at once.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from typing import Any, Final
 import msgspec
 
 from tenure_operator.instance import Instance, InstanceFailure
-from tenure_operator.reconcile.conditions import Wanted, conditions, seconds, stamp
+from tenure_operator.reconcile.conditions import MAX_MESSAGE, Wanted, conditions, seconds, stamp
 from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.resources import Condition, Failure, Phase, Progress, Workflow, WorkflowStatus
 
 MAX_PAYLOAD: Final = 32 * 1024  # bytes of an output or a custom status that are copied
 MAX_TEXT: Final = 8 * 1024  # characters of an error's message and of its stack
 MAX_WORD: Final = 64
+STEERED: Final = "Steered"
 
 PHASES: Final[Mapping[str, Phase]] = {
     "PENDING": "Pending",
@@ -122,6 +125,39 @@ def missing(workflow: Workflow, *, now: int) -> WorkflowStatus:
     )
 
 
+def unsteered(
+    workflow: Workflow, instance: Instance | None, verb: str, refusal: Refusal, *, now: int
+) -> WorkflowStatus:
+    """The status of a Workflow whose run cannot be told now to suspend, resume or terminate.
+
+    ``instance`` None: the run's last known state stands.
+    """
+    message = f"cannot {verb} the run yet: {refusal.message}"[:MAX_MESSAGE]
+    trouble = Wanted(STEERED, holds=False, reason=refusal.reason, message=message)
+    old = workflow.status
+    base = old if instance is None else mirrored(workflow, instance, now=now)
+    before = [one for one in old.conditions if one.type == STEERED]
+    steered = conditions(before, (trouble,), generation=workflow.metadata.generation, now=now)
+    others = (one for one in base.conditions if one.type != STEERED)
+    return msgspec.structs.replace(
+        base,
+        observed_generation=workflow.metadata.generation,
+        reason=refusal.reason,
+        message=message,
+        conditions=(*others, *steered),
+    )
+
+
+def _steering(workflow: Workflow) -> tuple[Wanted, ...]:
+    """What could not be done is done now."""
+    for one in workflow.status.conditions:
+        if one.type == STEERED and one.status == "False":
+            return (
+                Wanted(STEERED, holds=True, reason=STEERED, message="nothing is left to be told"),
+            )
+    return ()
+
+
 def just_begun(old: WorkflowStatus, new: WorkflowStatus) -> bool:
     """Whether all that is new is that the run was started and goes on."""
     started = old.instance_id is None and new.instance_id is not None
@@ -176,7 +212,7 @@ def _four(  # noqa: PLR0913 - one argument for each condition
     ]
     return conditions(
         workflow.status.conditions,
-        (started, *wanted),
+        (started, *wanted, *_steering(workflow)),
         generation=workflow.metadata.generation,
         now=now,
     )

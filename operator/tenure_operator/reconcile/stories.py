@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tenure_operator.reconcile.mirror import STEERED
 from tenure_operator.reconcile.steps import Announcement
 from tenure_operator.resources import WorkflowStatus
 
@@ -31,7 +32,18 @@ def stories(old: WorkflowStatus, new: WorkflowStatus) -> tuple[Announcement, ...
         told.append(Announcement(new.reason or "", new.message or "", warning=True))
     if old.phase != new.phase:
         told += _turn(old, new)
+    trouble, known = _unsteered(new), _unsteered(old)
+    if trouble is not None and (known is None or known[0] != trouble[0]):
+        told.append(Announcement(*trouble, warning=True))
     return tuple(told)
+
+
+def _unsteered(status: WorkflowStatus) -> tuple[str, str] | None:
+    """Why the run is not told what the spec asks; None when it is."""
+    for one in status.conditions:
+        if one.type == STEERED and one.status == "False":
+            return one.reason, one.message
+    return None
 
 
 def _trouble(status: WorkflowStatus) -> tuple[str, str] | None:

@@ -18,10 +18,10 @@ import msgspec
 
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.instance import TAG_KEY, Instance
-from tenure_operator.reconcile.backoff import LAST, backoff
+from tenure_operator.reconcile.backoff import LAST
 from tenure_operator.reconcile.conditions import MAX_MESSAGE, stamp
-from tenure_operator.reconcile.mirror import held, mirrored, missing, refused
-from tenure_operator.reconcile.refusals import Refusal
+from tenure_operator.reconcile.mirror import PHASES, held, mirrored, missing, refused, unsteered
+from tenure_operator.reconcile.refusals import Refusal, retry_in
 from tenure_operator.reconcile.steps import (
     Announcement,
     Delete,
@@ -34,9 +34,11 @@ from tenure_operator.reconcile.steps import (
     Verb,
 )
 from tenure_operator.reconcile.stories import stories
-from tenure_operator.resources import FINALIZER, Workflow, WorkflowStatus
+from tenure_operator.resources import FINALIZER, Phase, Workflow, WorkflowStatus
 
-GIVE_UP_AFTER = 300 * NANOS  # a deletion waits so long for a gateway that does not answer
+GIVE_UP_AFTER = (
+    300 * NANOS
+)  # by default: a deletion waits so long for a gateway that does not answer
 ASK_AGAIN_AFTER = 5 * NANOS  # when a run has not yet done what it was told to
 TAG_WORKFLOW = "kubernetes/workflow"  # which resource
 MANAGED = ("managed-by", "kubernetes")  # the tag by which the operator's watch finds its runs
@@ -57,7 +59,14 @@ def request_key(workflow: Workflow) -> str:
     return f"kubernetes/{workflow.metadata.uid}"
 
 
-def next_step(workflow: Workflow, seen: Seen, *, now: int, attempts: int = 0) -> Step:
+def next_step(
+    workflow: Workflow,
+    seen: Seen,
+    *,
+    now: int,
+    attempts: int = 0,
+    patience: int = GIVE_UP_AFTER,
+) -> Step:
     """What to do now.
 
     Args:
@@ -65,10 +74,11 @@ def next_step(workflow: Workflow, seen: Seen, *, now: int, attempts: int = 0) ->
         seen: what is known of its run.
         now: nanoseconds since the epoch.
         attempts: how many rounds in a row have ended in a refusal.
+        patience: nanoseconds that a deletion waits for a gateway that does not do its part.
     """
     seen = _own(workflow, seen)
     if workflow.metadata.deleted:
-        return _leave(workflow, seen, now=now, attempts=attempts)
+        return _leave(workflow, seen, now=now, attempts=attempts, patience=patience)
     if _finished(workflow):
         return _after(workflow, now=now)
     if _keeps(workflow) and FINALIZER not in workflow.metadata.finalizers:
@@ -85,14 +95,14 @@ def next_step(workflow: Workflow, seen: Seen, *, now: int, attempts: int = 0) ->
 
 def _begin(workflow: Workflow, seen: Seen, *, now: int, attempts: int) -> Step:
     spec, refusal = workflow.spec, seen.refusal
+    if seen.instance is not None:
+        return _follow(workflow, seen, now=now, attempts=attempts)
     if refusal is not None and refusal.code == "TN0111" and not seen.known:
         return Look()  # the key is ours alone: an earlier version wrote the request differently
     if refusal is not None:
         status = refused(workflow, refusal, now=now)
-        pause = backoff(attempts + 1, seed=workflow.metadata.uid) if refusal.transient else LAST
-        return _rest(workflow, status, wake_at=now + pause)
-    if seen.instance is not None:
-        return _follow(workflow, seen, now=now, attempts=attempts)
+        rest = _pause(workflow, refusal, attempts) if refusal.transient else LAST
+        return _rest(workflow, status, wake_at=now + rest)
     if spec.suspend or spec.terminate:
         # Not to be started.  A start of ours may have got through before a crash, though.
         if not seen.known:
@@ -121,34 +131,49 @@ def _follow(  # noqa: PLR0911 - one answer for each state of things
     workflow: Workflow, seen: Seen, *, now: int, attempts: int
 ) -> Step:
     instance, refusal = seen.instance, seen.refusal
+    if instance is not None and instance.ended and instance.payloads:
+        return _rest(workflow, mirrored(workflow, instance, now=now))
     if refusal is not None:
-        # The run goes on by itself; its last known state stands.  Only the next look is put off.
-        pause = backoff(attempts + 1, seed=workflow.metadata.uid)
-        status = None if instance is None else mirrored(workflow, instance, now=now)
-        return _rest(workflow, status, wake_at=now + pause)
+        status = _put_off(workflow, instance, refusal, now=now)
+        return _rest(workflow, status, wake_at=now + _pause(workflow, refusal, attempts))
     if not seen.known:
         return Look()
     if instance is None:
         return _rest(workflow, missing(workflow, now=now))
     if instance.ended:
-        if not instance.payloads:
-            return Look()
-        return _rest(workflow, mirrored(workflow, instance, now=now))
-    wanted = _wanted(workflow, instance)
+        return Look()
+    wanted = _wanted(workflow, PHASES.get(instance.status))
     if wanted is not None and wanted not in seen.asked:
         return Steer(wanted)
     again = None if wanted is None else now + ASK_AGAIN_AFTER
     return _rest(workflow, mirrored(workflow, instance, now=now), wake_at=again)
 
 
-def _wanted(workflow: Workflow, instance: Instance) -> Verb | None:
+def _put_off(
+    workflow: Workflow, instance: Instance | None, refusal: Refusal, *, now: int
+) -> WorkflowStatus | None:
+    """The run goes on by itself, and its last known state stands; but whoever asked something of it
+    finds out why that is not done."""
+    if instance is not None and instance.ended:
+        return None  # what it came to is not known yet, and is told once
+    phase = workflow.status.phase if instance is None else PHASES.get(instance.status)
+    wanted = _wanted(workflow, phase)
+    if wanted is not None and refusal.code not in _OVERTAKEN:
+        return unsteered(workflow, instance, wanted, refusal, now=now)
+    return None if instance is None else mirrored(workflow, instance, now=now)
+
+
+_OVERTAKEN = frozenset({"TN0101", "TN0701"})  # it has ended, or is gone: the watch tells of that
+
+
+def _wanted(workflow: Workflow, phase: Phase | None) -> Verb | None:
     """What the spec asks of a run that goes on; None when it is as it should be."""
     spec = workflow.spec
     if spec.terminate:
         return "terminate"
-    if spec.suspend is True and instance.status != "SUSPENDED":
+    if spec.suspend is True and phase != "Suspended":
         return "suspend"
-    if spec.suspend is False and instance.status == "SUSPENDED":
+    if spec.suspend is False and phase == "Suspended":
         return "resume"
     return None
 
@@ -173,18 +198,21 @@ def _after(workflow: Workflow, *, now: int) -> Step:
 
 
 def _leave(  # noqa: PLR0911 - one answer for each state of things
-    workflow: Workflow, seen: Seen, *, now: int, attempts: int
+    workflow: Workflow, seen: Seen, *, now: int, attempts: int, patience: int
 ) -> Step:
     policy, instance, refusal = workflow.spec.deletion_policy, seen.instance, seen.refusal
     if FINALIZER not in workflow.metadata.finalizers:
         return Rest()
     if policy == "Orphan" or (policy == "Terminate" and _finished(workflow)):
         return _released(workflow)
+    if instance is not None and instance.ended and policy == "Terminate":
+        ended = f"Deleted, and run '{workflow.instance_id}' with it: it has ended"
+        return _released(workflow, Announcement("RunEnded", ended))
     if refusal is not None and refusal.code in _GONE:
         return _released(workflow)
     if refusal is not None:
-        pause = backoff(attempts + 1, seed=workflow.metadata.uid)
-        return _held_up(workflow, refusal, pause=pause, now=now)
+        rest = _pause(workflow, refusal, attempts)
+        return _held_up(workflow, refusal, pause=rest, now=now, patience=patience)
     if not seen.known:
         return Look()
     if instance is None:
@@ -192,21 +220,20 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
     if not instance.ended:
         if "terminate" not in seen.asked:
             return Steer("terminate")
-        return _held_up(workflow, None, pause=ASK_AGAIN_AFTER, now=now)
-    if policy == "Purge":
-        return Steer("purge")
-    ended = f"Deleted, and run '{workflow.instance_id}' with it: it has ended"
-    return _released(workflow, Announcement("RunEnded", ended))
+        return _held_up(workflow, None, pause=ASK_AGAIN_AFTER, now=now, patience=patience)
+    return Steer("purge")
 
 
 _GONE = frozenset({"TN0101", "TN0109"})  # no such instance, no such app: nothing is left to end
 
 
-def _held_up(workflow: Workflow, refusal: Refusal | None, *, pause: int, now: int) -> Step:
+def _held_up(
+    workflow: Workflow, refusal: Refusal | None, *, pause: int, now: int, patience: int
+) -> Step:
     """Try again later; but a deletion does not wait for ever."""
     why = "it has been told to" if refusal is None else refusal.message
     begun = parse_time(workflow.metadata.deletion_timestamp or "")
-    limit = begun + GIVE_UP_AFTER
+    limit = begun + patience
     if now < begun + ASK_AGAIN_AFTER and refusal is None:
         return Rest(wake_at=now + pause)  # it takes a moment: nothing to write home about
     if now < limit:
@@ -247,6 +274,10 @@ def _finished(workflow: Workflow) -> bool:
     return any(
         one.type == "Finished" and one.status == "True" for one in workflow.status.conditions
     )
+
+
+def _pause(workflow: Workflow, refusal: Refusal, attempts: int) -> int:
+    return retry_in(refusal, attempts, seed=workflow.metadata.uid)
 
 
 def _keeps(workflow: Workflow) -> bool:

@@ -25,7 +25,9 @@ async def app_round(desk: Desk, key: Key) -> None:
     seen = Seen(rivals=desk.cache.rivals(app))
     refused = False
     for _ in range(MAX_STEPS):
-        step = next_step(app, seen, now=desk.clock(), attempts=desk.attempts.get(key, 0))
+        step = next_step(
+            app, seen, now=desk.clock(), attempts=desk.tries(key), patience=desk.patience
+        )
         match step:
             case Rest():
                 settled = await desk.settle(app, step, WorkflowApp)

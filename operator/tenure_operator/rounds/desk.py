@@ -6,8 +6,10 @@ is a round that begins anew.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tenure_common.times import NANOS
 from tenure_operator.announcer import Announcer
@@ -17,7 +19,7 @@ from tenure_operator.gateway import Gateway
 from tenure_operator.queue import WorkQueue
 from tenure_operator.reconcile.mirror import just_begun, only_progress
 from tenure_operator.reconcile.refusals import Refusal
-from tenure_operator.reconcile.steps import Rest, SetFinalizers
+from tenure_operator.reconcile.steps import Rest, SetFinalizers, Step
 from tenure_operator.resources import (
     Key,
     R,
@@ -32,6 +34,17 @@ from tenure_operator.runs import Runs
 PROGRESS_EVERY = 1.0  # seconds between two writes that show progress alone
 FIRST_AFTER = 0.05  # seconds that a run which was started may take to end before it is shown
 MAX_STEPS = 8  # of one round; more would be a loop
+_EARLY = (
+    0.05  # seconds by which a timer may come before a time that was worked out by another clock
+)
+
+
+class Standing(NamedTuple):
+    """A refusal that counts until a time on the loop's clock, for the resource as it was then."""
+
+    refusal: Refusal
+    until: float
+    turn: tuple[object, ...]
 
 
 @dataclass
@@ -56,12 +69,18 @@ class Desk:
     queue: WorkQueue
     announcer: Announcer
     clock: Callable[[], int]  # wall clock, nanoseconds since the epoch
+    patience: int  # nanoseconds that a deletion waits for the gateway
     attempts: dict[Key, int] = field(default_factory=dict[Key, int])  # refused rounds in a row
     unanswered: set[Key] = field(default_factory=set[Key])  # wait for the gateway
+    standing: dict[Key, Standing] = field(default_factory=dict[Key, Standing])
     progress_at: dict[Key, int] = field(default_factory=dict[Key, int])
     begun_at: dict[Key, int] = field(default_factory=dict[Key, int])  # started, and not written yet
     awaited: dict[Key, set[Key]] = field(default_factory=dict[Key, set[Key]])  # by Workflow: events
     tally: Tally = field(default_factory=Tally)
+
+    def tries(self, key: Key) -> int:
+        """How many rounds in a row ended in a refusal."""
+        return self.attempts.get(key, 0)
 
     def take(self, body: bytes, kind: type[R]) -> R:
         """Keep what the API server answered.  Raises: BadResourceError.
@@ -85,6 +104,7 @@ class Desk:
         self.queue.cancel(key)
         self.attempts.pop(key, None)
         self.unanswered.discard(key)
+        self.standing.pop(key, None)
         self.progress_at.pop(key, None)
         self.begun_at.pop(key, None)
 
@@ -92,7 +112,7 @@ class Desk:
         """Count a refusal; what got no answer is tried again as soon as the gateway is back."""
         label = (refusal.reason,)
         self.tally.refusals[label] = self.tally.refusals.get(label, 0) + 1
-        if refusal.unanswered:
+        if refusal.unanswered or self.gateway.breaker.open:
             self.unanswered.add(key)
 
     def tried(self, key: Key, *, refused: bool) -> None:
@@ -101,6 +121,33 @@ class Desk:
             self.attempts[key] = self.attempts.get(key, 0) + 1
         else:
             self.attempts.pop(key, None)
+
+    def stand(self, resource: Resource, refusal: Refusal | None, step: Step) -> None:
+        """Ask nothing more of the gateway for this resource until its next look, whatever wakes it.
+
+        News of a run come as fast as the run goes; each of them would be a call else.  Other refusals
+        than transient ones do not stand, since what wakes the resource may be what was waited for; but
+        that an id is another run's does, and it is news of that run that come.
+        """
+        wake_at = step.wake_at if isinstance(step, Rest) else None
+        if refusal is None or wake_at is None or not (refusal.transient or refusal.taken):
+            self.standing.pop(resource.key, None)
+            return
+        until = asyncio.get_running_loop().time() + (wake_at - self.clock()) / NANOS
+        self.standing[resource.key] = Standing(refusal, until, turn(resource))
+
+    def stands(self, resource: Resource) -> Refusal | None:
+        """The refusal that stands; a change by a user ends it."""
+        found = self.standing.get(resource.key)
+        if found is None:
+            return None
+        if (
+            found.turn == turn(resource)
+            and asyncio.get_running_loop().time() < found.until - _EARLY
+        ):
+            return found.refusal
+        del self.standing[resource.key]
+        return None
 
     def changed(self, resource: Resource) -> None:
         """Look at a resource that has changed, and at those that care about it."""
@@ -118,13 +165,15 @@ class Desk:
     def _wake_others(self, resource: Resource) -> None:
         self._wake_family(resource)
         for key in self.awaited.pop(resource.key, ()):
-            self.attempts.pop(key, None)
+            if key not in self.standing:
+                self.attempts.pop(key, None)
             self.queue.add(key)
 
     def gateway_back(self) -> None:
         """Try again what the gateway did not answer."""
         for key in self.unanswered:
             self.attempts.pop(key, None)
+            self.standing.pop(key, None)
             self.queue.add(key)
         self.unanswered.clear()
 
@@ -178,3 +227,9 @@ class Desk:
             return 0.0
         last = self.progress_at.get(key)
         return 0.0 if last is None else PROGRESS_EVERY - (now - last) / NANOS
+
+
+def turn(resource: Resource) -> tuple[object, ...]:
+    """What is different when a user changed something, or began to delete it."""
+    meta = resource.metadata
+    return meta.uid, meta.generation, meta.deleted

@@ -17,13 +17,16 @@ async def event_round(desk: Desk, key: Key) -> None:
     event = desk.cache.get(key, WorkflowEvent)
     if event is None:
         return
-    seen = _seen(desk, event)
+    standing = desk.stands(event)
+    seen = _seen(desk, event)._replace(refusal=standing)
     for _ in range(MAX_STEPS):
-        step = next_step(event, seen, now=desk.clock(), attempts=desk.attempts.get(key, 0))
+        step = next_step(event, seen, now=desk.clock(), attempts=desk.tries(key))
         match step:
             case Rest():
                 settled = await desk.settle(event, step, WorkflowEvent)
                 if settled is event:
+                    if standing is None:
+                        desk.stand(event, seen.refusal, step)
                     break
                 event = settled
             case Raise():
@@ -34,7 +37,8 @@ async def event_round(desk: Desk, key: Key) -> None:
             case _:
                 message = f"no such step for a WorkflowEvent: {step}"
                 raise AssertionError(message)
-    desk.attempts[key] = desk.attempts.get(key, 0) + 1 if _waits(event) else 0
+    if standing is None:
+        desk.attempts[key] = desk.attempts.get(key, 0) + 1 if _waits(event) else 0
 
 
 def _waits(event: WorkflowEvent) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenure_operator.gateway import RefusedError
 from tenure_operator.instance import TAG_KEY, Instance
+from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.reconcile.steps import (
     Delete,
     Look,
@@ -31,9 +32,13 @@ async def workflow_round(desk: Desk, key: Key) -> None:
     seen = _known(desk, workflow)
     if seen is None:
         return
-    refused = False
+    standing = _standing(desk, workflow, seen)
+    seen = seen._replace(refusal=standing)
+    step: Step = Look()
     for _ in range(MAX_STEPS):
-        step = next_step(workflow, seen, now=desk.clock(), attempts=desk.attempts.get(key, 0))
+        step = next_step(
+            workflow, seen, now=desk.clock(), attempts=desk.tries(key), patience=desk.patience
+        )
         match step:
             case Rest():
                 settled = await desk.settle(workflow, step, Workflow)
@@ -51,10 +56,11 @@ async def workflow_round(desk: Desk, key: Key) -> None:
                 break
             case _:
                 seen = await _call(desk, workflow, step, seen)
-                refused = refused or seen.refusal is not None
     else:
         desk.queue.add_after(key, 1.0)
-    desk.tried(key, refused=refused)
+    if standing is None or seen.refusal is not standing:
+        desk.tried(key, refused=seen.refusal is not None)
+        desk.stand(workflow, seen.refusal, step)
 
 
 async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
@@ -98,6 +104,14 @@ def _known(desk: Desk, workflow: Workflow) -> Seen | None:
     if started and not workflow.metadata.deleted and desk.runs.catching_up(workflow):
         return None
     return desk.runs.seen(workflow)
+
+
+def _standing(desk: Desk, workflow: Workflow, seen: Seen) -> Refusal | None:
+    """The refusal that still counts; that the id is another run's counts as long as that is there."""
+    found = desk.stands(workflow)
+    if found is not None and found.taken and seen.instance is None:
+        return None
+    return found
 
 
 def _ended(workflow: Workflow) -> bool:

@@ -6,6 +6,7 @@ says otherwise about requests that it chooses.  Tests call it from their own thr
 
 ==================  ==============================================================================
 ``answer(…)``       they are answered here, and never reach the server
+``cut(…)``          they reach the server; its answer ends in the middle
 ``hold(…)``         they wait here until ``release``, and reach the server then
 ``hold_answer(…)``  they reach the server at once; its answer waits here until ``release``
 ``end_streams(…)``  the watches that are open end, after one last line
@@ -56,6 +57,7 @@ class Asked(NamedTuple):
     path: str
     watch: bool
     at: float  # seconds, monotonic
+    body: bytes
 
 
 Chosen = Callable[[Asked], bool]
@@ -71,6 +73,7 @@ class Rule:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     holds: bool = False
     after: bool = False  # the answer is held, not the request
+    cuts: bool = False  # the answer ends in the middle
     hits: list[Asked] = field(default_factory=list[Asked])
     held: int = 0  # that wait now
     released: threading.Event = field(default_factory=threading.Event)
@@ -132,6 +135,10 @@ class Between:
         said = {"kind": "Status", "status": "Failure", "code": status, "message": "by the test"}
         text = json.dumps(said if body is None else body) + "\n"
         return self._rule(Rule(fits, status, text, headers or {}))
+
+    def cut(self, fits: Chosen) -> Rule:
+        """Pass such requests on, and end the connection in the middle of the answer."""
+        return self._rule(Rule(fits, cuts=True))
 
     def hold(self, fits: Chosen) -> Rule:
         """Keep such requests from the server."""
@@ -216,12 +223,15 @@ class Between:
 
     async def _treat(self, request: web.Request) -> web.StreamResponse:
         watch = request.query.get("watch") == "true" or request.path.endswith("/watch")
-        asked = Asked(request.method, request.path, watch, time.monotonic())
+        body = await request.read()
+        asked = Asked(request.method, request.path, watch, time.monotonic(), body)
         self.asked.append(asked)
         rule = next((one for one in self._rules if one.fits(asked)), None)
         if rule is None:
             return await self._pass_on(request, asked)
         rule.hits.append(asked)
+        if rule.cuts:
+            return await self._pass_on(request, asked, rule)
         if not rule.holds:
             return web.Response(
                 status=rule.status,
@@ -253,6 +263,8 @@ class Between:
                 content = await answer.read()
         except aiohttp.ClientError as error:
             return web.Response(status=502, text=f"no answer of the server: {error!r}")
+        if rule is not None and rule.cuts:
+            return await _half(request, answer.status, content)
         if rule is not None:
             await _wait(rule)
         return web.Response(status=answer.status, body=content, headers=kept)
@@ -287,6 +299,16 @@ async def _pump(answer: aiohttp.ClientResponse, queue: asyncio.Queue[bytes | Non
     except aiohttp.ClientError:
         pass
     queue.put_nowait(None)
+
+
+async def _half(request: web.Request, status: int, content: bytes) -> web.StreamResponse:
+    """The first half of an answer that says how long it is."""
+    response = web.StreamResponse(status=status, headers={"Content-Length": str(len(content) + 1)})
+    await response.prepare(request)
+    await response.write(content[: len(content) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
 
 
 async def _wait(rule: Rule) -> None:

@@ -179,4 +179,6 @@ class Rig:
             self._process.kill()
         self.engine.close()
         for name in (self.namespace, self.home):
-            self.control_plane.kubectl("delete", "namespace", name, "--wait=false")
+            self.control_plane.kubectl(
+                "delete", "namespace", name, "--wait=false", "--ignore-not-found"
+            )

@@ -74,3 +74,18 @@ async def test_an_open_breaker_is_not_asked_for_more() -> None:
     breaker.trip("no answer")
     assert await breaker.suspect("no answer")
     breaker.close()
+
+
+async def test_a_pause_that_was_asked_for_comes_before_the_next_question() -> None:
+    asked: list[int] = []
+
+    async def probe() -> bool:
+        asked.append(1)
+        return False
+
+    breaker = Breaker(probe, first=0.0)
+    assert await breaker.suspect("told to come back", seconds=3600.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(asked) == 1
+    breaker.close()

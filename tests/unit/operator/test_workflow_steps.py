@@ -180,6 +180,56 @@ def test_an_outage_leaves_the_last_known_state() -> None:
     assert found.wake_at is not None
 
 
+def test_the_end_of_a_run_is_not_told_without_what_it_came_to() -> None:
+    # A repeated start finds that the run has ended, and the look that follows is refused.
+    of = workflow(status=STARTED)
+    ended = run(of, "COMPLETED", payloads=False)
+    found = step(of, Seen(known=True, instance=ended, refusal=AWAY))
+    assert isinstance(found, Rest)
+    assert found.status is None
+    assert found.wake_at is not None
+
+
+def test_an_end_is_told_whatever_was_refused_before() -> None:
+    of = workflow(status=STARTED, terminate=True)
+    ended = Seen(known=True, instance=run(of, "COMPLETED"), refusal=AWAY)
+    assert status(step(of, ended)).phase == "Completed"
+    deleted = workflow(status=STARTED, deleted=EARLY)
+    assert step(deleted, ended) == SetFinalizers((), (ENDED,))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_cannot_be_asked_of_a_run_is_told(*, known: bool) -> None:
+    of = workflow(status=STARTED, terminate=True)
+    why = refusal("TN0202", 429, "too many", seconds=7.0)
+    seen = Seen(known=known, instance=run(of) if known else None, refusal=why)
+    found = step(of, seen)
+    told = status(found)
+    assert (told.phase, told.reason) == ("Running", "TooManyRequests")
+    assert "cannot terminate the run yet: too many" in (told.message or "")
+    assert found.wake_at == NOW + 7 * NANOS, "the pause that was asked for"
+    (steered,) = [one for one in told.conditions if one.type == "Steered"]
+    assert (steered.status, steered.reason) == ("False", "TooManyRequests")
+    assert [one.reason for one in found.announcements] == ["TooManyRequests"]
+    again = step(msgspec.structs.replace(of, status=told), seen, now=NOW + NANOS)
+    assert again.status == told, "nothing new to write"
+    assert again.announcements == ()
+    of = msgspec.structs.replace(of, status=told)
+    ended = status(step(of, Seen(known=True, instance=run(of, "TERMINATED"))))
+    (steered,) = [one for one in ended.conditions if one.type == "Steered"]
+    assert steered.status == "True"
+    assert ended.reason is None
+
+
+def test_a_run_that_is_there_is_not_called_unstarted() -> None:
+    # Before the first status: it was started, and then could not be suspended.
+    of = workflow(suspend=True)
+    found = status(step(of, Seen(known=True, instance=run(of), refusal=AWAY)))
+    assert found.phase == "Running"
+    assert found.instance_id == of.instance_id
+    assert {one.type: one.status for one in found.conditions}["Started"] == "True"
+
+
 # --- afterwards -----------------------------------------------------------------------------------
 
 
