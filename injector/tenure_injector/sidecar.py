@@ -141,7 +141,8 @@ def contradictions(sidecar: Sidecar) -> list[str]:
     ):
         if request and limit and quantities.parse(request) > quantities.parse(limit):
             found.append(f"the {what} request {request} is above the {what} limit {limit}")
-    variables = [one.name for one in (*sidecar.variables, *sidecar.secret_variables)]
+    variables = [one.name for one in sidecar.variables]
+    variables += [one.name for one in sidecar.secret_variables]
     variables += [names.TENURE_API_TOKEN] if sidecar.api_token_secret else []
     again = sorted({name for name in variables if variables.count(name) > 1})
     found += [f"the variable {name} is set twice" for name in again]
