@@ -37,8 +37,10 @@ INSIDE = (
     ' mount -t tmpfs tmpfs "$0/tmp" && user="$1" && shift && exec chroot --userspec="$user" "$0" "$@"'
 )
 # `tenure dev` until it says that it is ready.
-READY = "import subprocess as s; p = s.Popen({command!r}, stdout=s.PIPE, text=True);"
-READY += " print(p.stdout.readline()); p.terminate(); p.wait()"
+READY = (
+    "import subprocess as s; p = s.Popen({command!r}, stdout=s.PIPE, text=True);"
+    " print(p.stdout.readline()); p.terminate(); p.wait()"
+)
 DEV = (
     *("/usr/local/bin/tenure", "dev", "--store=sqlite:/tmp/t.db"),
     *("--grpc-port=0", "--taskhub-port=0", "--http-port=0"),

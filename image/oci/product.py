@@ -68,7 +68,7 @@ def program(work: Path) -> Blob:
     # By way of a wheel, because pip notes where the sources of a folder were.
     wheels = work / "wheels"
     _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT))
-    _install("--no-deps", "--no-index", "--find-links", str(wheels), "--target", str(own), "tenure")
+    _install("--no-deps", "--no-index", "-f", str(wheels), "--target", str(own), "tenure")
     _compile(own)
     below = (*names(base()), *names(site("packages", LOCK)))
     libraries = [Path(name).name for name in below if ".so" in name]
