@@ -8,7 +8,9 @@ server: HTTPS on connections that stay open, one review for each new pod.  It pr
   from the moment when each was due, so that a stall is seen by all that wait behind it; the part
   of it that the injector itself has measured is beside it, the rest is TLS, HTTP and two wake-ups;
 * *CPU of a review*: what the kernel counted for the process, at that rate (each review wakes it up)
-  and at full speed (as many as the connections can carry).
+  and at full speed (as many as the connections can carry);
+* the same of two servers that decide nothing and answer with as many bytes (``webhook_floor.py``), in
+  turn with the injector, so that all three had the same machine: what no decision can be below.
 
 No API server is there, so no Events are sent; they leave from a queue and no review waits for them.
 """
@@ -20,13 +22,15 @@ import asyncio
 import itertools
 import socket
 import ssl
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import procfs
@@ -38,6 +42,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.pods import body, pod
 
 _CONNECTIONS = 8
+_ROUNDS = 5  # of each server, in turn
+_FLOORS = ("aiohttp", "asyncio")
 _COARSE = 0.003  # seconds by which a loop's timer may be late
 _READY_WITHIN = 30.0  # seconds; a bound for a broken injector
 _SPEC = {
@@ -79,14 +85,33 @@ class Server:
         return float(lines[f"{name}_sum"]), int(float(lines[f"{name}_count"]))
 
 
-@contextmanager
-def injector(folder: Path, authority: trustme.CA) -> Iterator[Server]:
-    """The injector, ready."""
+@dataclass
+class Measured:
+    """What one server came to."""
+
+    connections: list[Connection]
+    pid: int
+    taken: list[list[float]] = field(default_factory=list[list[float]])  # by round, seconds
+    at_rate: list[float] = field(default_factory=list[float])  # CPU seconds of a review, by round
+    at_full_speed: list[float] = field(default_factory=list[float])
+
+    def p(self, percent: float) -> float:
+        """The median of the rounds' percentiles, in seconds."""
+        return statistics.median(percentile(one, percent) for one in self.taken)
+
+
+def files(folder: Path, authority: trustme.CA) -> None:
+    """Write what the servers read."""
     leaf = authority.issue_cert("localhost", "127.0.0.1")
     leaf.private_key_pem.write_to_path(folder / "tls.key")
     (folder / "tls.crt").write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
     (folder / "token").write_text("none")
     authority.cert_pem.write_to_path(folder / "ca.crt")
+
+
+@contextmanager
+def injector(folder: Path) -> Iterator[Server]:
+    """The injector, ready."""
     port, health, nobody = _free_ports(3)
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -111,6 +136,30 @@ def injector(folder: Path, authority: trustme.CA) -> Iterator[Server]:
         process.wait()
 
 
+@contextmanager
+def floor(kind: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """A server that decides nothing, listening: its process and its port."""
+    (port,) = _free_ports(1)
+    program = Path(__file__).with_name("webhook_floor.py")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(program), kind, f"--port={port}"),
+            *(f"--certificate={folder / 'tls.crt'}", f"--key={folder / 'tls.key'}"),
+            f"--answer={folder / 'answer'}",
+        ]
+    )
+    try:
+        started = time.perf_counter()
+        while not _listens(port):
+            if process.poll() is not None or time.perf_counter() - started > _READY_WITHIN:
+                sys.exit(f"the server '{kind}' did not listen")
+            time.sleep(0.01)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
 class Connection:
     """One connection that stays open; HTTP by hand, so that the client costs little."""
 
@@ -118,8 +167,8 @@ class Connection:
         self._reader = reader
         self._writer = writer
 
-    async def review(self, request: bytes) -> None:
-        """Send one, read its answer.  Raises: RuntimeError when that holds no patch."""
+    async def review(self, request: bytes) -> bytes:
+        """Send one, return its answer.  Raises: RuntimeError when that holds no patch."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = next(
@@ -131,6 +180,7 @@ class Connection:
         if not head.startswith(b"HTTP/1.1 200") or b'"patch"' not in answer:
             message = f"not injected: {head!r} {answer!r}"
             raise RuntimeError(message)
+        return answer
 
     def close(self) -> None:
         """Let it go."""
@@ -204,34 +254,74 @@ async def full_speed(connections: list[Connection], count: int) -> None:
 
 
 async def measure(rate: float, seconds: float, count: int) -> None:
-    """Measure all of it, and print a table."""
+    """Measure all of it, and print two tables."""
     authority = trustme.CA()
-    with tempfile.TemporaryDirectory() as folder, injector(Path(folder), authority) as server:
-        connections = await connect(server.port, authority)
-        await latencies(connections, rate, 1.0)  # warm
-        before, count_before = server.inside()
-        begin = server.cpu
-        taken = await latencies(connections, rate, seconds)
-        at_rate = (server.cpu - begin) / len(taken)
-        after, count_after = server.inside()
-        begin = server.cpu
-        await full_speed(connections, count)
-        at_full_speed = (server.cpu - begin) / count
+    with ExitStack() as undo:
+        folder = Path(undo.enter_context(tempfile.TemporaryDirectory()))
+        files(folder, authority)
+        server = undo.enter_context(injector(folder))
+        ours = Measured(await connect(server.port, authority), server.pid)
+        (folder / "answer").write_bytes(await ours.connections[0].review(next(requests())))
+        all_of_them = {"injector": ours}
+        for kind in _FLOORS:
+            pid, port = undo.enter_context(floor(kind, folder))
+            all_of_them[kind] = Measured(await connect(port, authority), pid)
+        for one in all_of_them.values():
+            await latencies(one.connections, rate, 1.0)  # warm
+        inside = [0.0, 0]
+        for turn in range(_ROUNDS):
+            for one in list(all_of_them.values())[:: 1 if turn % 2 else -1]:
+                before, begin = server.inside(), procfs.read(one.pid).cpu
+                taken = await latencies(one.connections, rate, seconds / _ROUNDS)
+                one.at_rate.append((procfs.read(one.pid).cpu - begin) / len(taken))
+                one.taken.append(taken)
+                inside = [
+                    a + b - c for a, b, c in zip(inside, server.inside(), before, strict=True)
+                ]
+                begin = procfs.read(one.pid).cpu
+                await full_speed(one.connections, count // _ROUNDS)
+                one.at_full_speed.append((procfs.read(one.pid).cpu - begin) / (count // _ROUNDS))
         memory = procfs.read(server.pid).peak
-        for connection in connections:
-            connection.close()
+        for one in all_of_them.values():
+            for connection in one.connections:
+                connection.close()
     size = len(next(requests()))
     print(f"A review of {size:,} bytes, {_CONNECTIONS} connections over TLS:\n")
     print("| | |\n|---|---|")
     print(f"| ready after the start | {server.ready:.2f} s |")
-    for percent in (50, 99):
-        print(f"| p{percent} at {rate:.0f} a second | {percentile(taken, percent) * 1e3:.2f} ms |")
-    inside = (after - before) / (count_after - count_before)
-    print(f"| of it in the injector, mean | {inside * 1e3:.2f} ms |")
-    print(f"| CPU of a review at {rate:.0f} a second | {at_rate * 1e6:,.0f} µs |")
-    print(f"| CPU of a review at full speed | {at_full_speed * 1e6:,.0f} µs |")
-    print(f"| reviews a second of CPU, at full speed | {1 / at_full_speed:,.0f} |")
-    print(f"| memory at most | {memory / 1e6:.0f} MB |")
+    print(
+        f"| between a review's last byte and its answer, mean | {inside[0] / inside[1] * 1e3:.2f} ms |"
+    )
+    print(
+        f"| reviews a second of CPU, at full speed | {1 / statistics.median(ours.at_full_speed):,.0f} |"
+    )
+    print(f"| memory at most | {memory / 1e6:.0f} MB |\n")
+    compare(all_of_them, rate)
+
+
+def compare(servers: Mapping[str, Measured], rate: float) -> None:
+    """Print the servers beside each other, and the first against the last."""
+    print(f"| median of {_ROUNDS} rounds | {' | '.join(servers)} | ratio |")
+    print(f"|---|{'---|' * len(servers)}---|")
+    rows = {
+        f"p50 at {rate:.0f} a second, µs": [one.p(50) for one in servers.values()],
+        f"p99 at {rate:.0f} a second, µs": [one.p(99) for one in servers.values()],
+        f"CPU at {rate:.0f} a second, µs": [
+            statistics.median(one.at_rate) for one in servers.values()
+        ],
+        "CPU at full speed, µs": [statistics.median(one.at_full_speed) for one in servers.values()],
+    }
+    for name, values in rows.items():
+        shown = " | ".join(f"{value * 1e6:,.0f}" for value in values)
+        print(f"| {name} | {shown} | {values[0] / values[-1]:.2f} |")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _answers(url: str) -> bool:

@@ -5,10 +5,12 @@
 
     python image/build.py                         # build/tenure.tar
     python image/build.py --name registry.example.org/tenure:0.1.0 --out tenure.tar
+    python image/build.py --root FOLDER --layer python --layer packages
 
-What it makes is what ``image/Dockerfile`` makes: the interpreter that runs this script, the packages
-of ``requirements/image.txt`` by their hashes, Tenure, a user without rights, and a bill of
-materials.
+Its layers: ``python`` is the interpreter that runs this script with the libraries that it loads, and
+a user without rights; ``packages`` are those of ``requirements/image.txt``, by their hashes;
+``tenure`` is the program and a bill of materials.  ``image/Dockerfile`` calls this script for them,
+so that what an engine builds is the same.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from oci.product import ROOT, build, say
+from oci.product import LAYERS, ROOT, build, say, unpack
 
 NAME = "tenure.dev/tenure:dev"
 
@@ -27,7 +29,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the image as an OCI archive.")
     parser.add_argument("--name", default=NAME, help=f"name and tag (default {NAME})")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "tenure.tar")
+    parser.add_argument("--root", type=Path, help="write the files below a folder; no archive")
+    parser.add_argument(
+        "--layer", action="append", choices=LAYERS, help="with --root: this one alone (repeatable)"
+    )
     asked = parser.parse_args()
+    if asked.root:
+        unpack(asked.layer or LAYERS, asked.root)
+        return 0
     digest = build(asked.name, asked.out)
     size = asked.out.stat().st_size / 1_000_000
     say(f"{asked.out}: {asked.name}, {size:.0f} MB, {digest}")

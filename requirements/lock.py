@@ -1,7 +1,7 @@
 """Write the lock files: exact versions with hashes, for every platform and Python we support.
 
 ``dev.txt`` is what ``make setup`` installs; ``sidecar.txt`` is what a sidecar
-needs, ``image.txt`` what the image of all roles installs.
+needs, ``image.txt`` what the image of all roles installs, ``build.txt`` what builds a package.
 The files name no index, so that they say what to install and leave where from to the machine.
 ``--check`` writes nothing and fails when a file does not satisfy pyproject.toml.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,17 +22,16 @@ LOCKS = {
     "sidecar.txt": ("sidecar",),
     "image.txt": ("sidecar", "operator", "injector", "cli"),
 }
+BACKEND = "build.txt"  # what pyproject.toml names to build a package with
 
 
-def write(name: str, extras: tuple[str, ...]) -> None:
-    """Resolve ``extras`` and write the lock file ``name``."""
-    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml"]
-    for extra in extras:
-        command += ["--extra", extra]
+def write(name: str, source: list[str], *, text: str = "") -> None:
+    """Resolve what ``source`` names, ``-`` being ``text``, and write the lock file ``name``."""
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", *source]
     command += ["--universal", "--python-version", "3.11", "--upgrade"]
     command += ["--generate-hashes", "--no-emit-index-url", "--no-annotate", "--quiet"]
     command += ["--custom-compile-command", "make lock", "-o", f"requirements/{name}"]
-    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own command
+    subprocess.run(command, cwd=ROOT, check=True, input=text, text=True)  # noqa: S603 - our own command
     print(f"wrote requirements/{name}")  # noqa: T201 - a script's output
 
 
@@ -57,16 +57,17 @@ def unmet(wanted: list[str], locked: dict[str, str]) -> list[str]:
 
 def check() -> list[str]:
     """What is wrong with the lock files; empty when they are current."""
-    import tomllib  # noqa: PLC0415 - for the check alone
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found: list[str] = []
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = told["project"]
+    wanted = {BACKEND: [*told["build-system"]["requires"]]}
     for name, extras in LOCKS.items():
-        locked = pins((ROOT / "requirements" / name).read_text())
-        wanted = [*project["dependencies"]]
+        wanted[name] = [*project["dependencies"]]
         for extra in extras:
-            wanted += project["optional-dependencies"][extra]
-        found += [f"requirements/{name}: {problem}" for problem in unmet(wanted, locked)]
+            wanted[name] += project["optional-dependencies"][extra]
+    found: list[str] = []
+    for name, texts in wanted.items():
+        locked = pins((ROOT / "requirements" / name).read_text())
+        found += [f"requirements/{name}: {problem}" for problem in unmet(texts, locked)]
     return found
 
 
@@ -77,7 +78,9 @@ def main() -> int:
         print("\n".join(problems) or "the lock meets pyproject.toml")  # noqa: T201
         return 1 if problems else 0
     for name, extras in LOCKS.items():
-        write(name, extras)
+        write(name, ["pyproject.toml", *(f"--extra={extra}" for extra in extras)])
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    write(BACKEND, ["-"], text="\n".join(told["build-system"]["requires"]))
     return 0
 
 

@@ -35,6 +35,7 @@ DAPR_GRPC_ENDPOINT = "DAPR_GRPC_ENDPOINT"
 DAPR_HTTP_PORT = "DAPR_HTTP_PORT"
 DAPR_HTTP_ENDPOINT = "DAPR_HTTP_ENDPOINT"
 DAPR_API_TOKEN = "DAPR_API_TOKEN"  # noqa: S105 - the name of a variable
+TENURE_API_TOKEN = "TENURE_API_TOKEN"  # noqa: S105 - the same, as the engine's own setting
 
 # Kubernetes.
 API_GROUP = "tenure.dev"

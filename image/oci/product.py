@@ -11,13 +11,14 @@ import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from oci import sbom
 from oci.archive import ARCHITECTURES, Blob, Entry, Image, layer, write
-from oci.rootfs import PREFIX, SITE, USER, VERSION, interpreter, packages, system
+from oci.rootfs import PREFIX, SITE, USER, VERSION, interpreter, outside, packages, system
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements" / "image.txt"
@@ -27,51 +28,75 @@ def build(name: str, out: Path) -> str:
     """Write the archive of the image ``name``; its digest."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
-        work = Path(scratch)
-        python = base()
-        needed = installed(LOCK)
-        dependencies = site("packages", LOCK)
-        own = work / "own"
-        _pip("--no-deps", "--no-build-isolation", "--target", str(own), str(ROOT))
-        _compile(own)
-        libraries = [Path(p).name for p in (*names(python), *names(dependencies)) if ".so" in p]
-        version = _version()
-        program = [
-            *packages(own),
-            Entry(f"{PREFIX}/bin/tenure", ROOT / "image" / "tenure", mode=0o755),
-            Entry(
-                sbom.PLACE,
-                sbom.bill(
-                    (needed, own),
-                    libraries=[one for one in libraries if one.startswith(("lib", "ld-"))],
-                    version=version,
-                ),
-            ),
-        ]
-        image = Image(
-            name=name,
-            architecture=ARCHITECTURES[platform.machine()],
-            entrypoint=(f"/{PREFIX}/bin/tenure",),
-            user=f"{USER}:{USER}",
-            env={
-                "PATH": f"/{PREFIX}/bin",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONUNBUFFERED": "1",
-                "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
-            },
-            labels={
-                "org.opencontainers.image.title": "tenure",
-                "org.opencontainers.image.version": version,
-                "org.opencontainers.image.licenses": "Apache-2.0",
-            },
-        )
-        return write(image, (python, dependencies, layer(program, work / "own.tar")), out)
+        layers = [make(Path(scratch)) for make in LAYERS.values()]
+        return write(image_of(name), layers, out)
+
+
+def unpack(layers: Iterable[str], root: Path) -> None:
+    """Write the named layers' files below ``root``, owned by whoever runs this."""
+    for one in layers:
+        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+            blob = LAYERS[one](Path(scratch))
+            with tarfile.open(blob.file) as tar:
+                tar.extractall(root, filter="fully_trusted")  # noqa: S202 - our own file
+
+
+def image_of(name: str) -> Image:
+    """What the image ``name`` runs, and how."""
+    return Image(
+        name=name,
+        architecture=ARCHITECTURES[platform.machine()],
+        entrypoint=(f"/{PREFIX}/bin/tenure",),
+        user=f"{USER}:{USER}",
+        env={
+            "PATH": f"/{PREFIX}/bin",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        },
+        labels={
+            "org.opencontainers.image.title": "tenure",
+            "org.opencontainers.image.version": _version(),
+            "org.opencontainers.image.licenses": "Apache-2.0",
+        },
+    )
+
+
+def program(work: Path) -> Blob:
+    """The layer with Tenure itself, made in the folder ``work``."""
+    needed, own = installed(LOCK), work / "own"
+    # By way of a wheel, because pip notes where the sources of a folder were.
+    wheels = work / "wheels"
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT))
+    _install("--no-deps", "--no-index", "-f", str(wheels), "--target", str(own), "tenure")
+    _compile(own)
+    below = (*names(base()), *names(site("packages", LOCK)))
+    libraries = [Path(name).name for name in below if ".so" in name]
+    bill = sbom.bill(
+        (needed, own),
+        libraries=[one for one in libraries if one.startswith(("lib", "ld-"))],
+        version=_version(),
+    )
+    entries = (
+        *packages(own),
+        Entry(f"{PREFIX}/bin/tenure", ROOT / "image" / "tenure", mode=0o755),
+        Entry(sbom.PLACE, bill),
+    )
+    return layer(entries, work / "own.tar")
 
 
 def base() -> Blob:
     """The interpreter's layer, which other images may stand on."""
-    key = f"{_rules()}-{_hash(sys.version.encode())}"
+    key = f"{_rules()}-{_hash(sys.version.encode(), *map(_state, outside()))}"
     return cached("python", key, lambda scratch: [*system(), *_compiled(scratch)])
+
+
+# Lowest first; each is made in a folder of its own.
+LAYERS: Mapping[str, Callable[[Path], Blob]] = {
+    "python": lambda _: base(),
+    "packages": lambda _: site("packages", LOCK),
+    "tenure": program,
+}
 
 
 def cached(kind: str, key: str, entries: Callable[[Path], Iterable[Entry]]) -> Blob:
@@ -97,8 +122,6 @@ def cached(kind: str, key: str, entries: Callable[[Path], Iterable[Entry]]) -> B
 
 def names(blob: Blob) -> list[str]:
     """The names in a layer."""
-    import tarfile  # noqa: PLC0415 - here alone
-
     with tarfile.open(blob.file) as tar:
         return tar.getnames()
 
@@ -112,6 +135,12 @@ def cache() -> Path:
 def say(text: str) -> None:
     """Print progress."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - a script's output
+
+
+def _state(file: Path) -> bytes:
+    """Changes when the machine's package manager puts another file in its place."""
+    found = file.stat()
+    return f"{file} {found.st_size} {found.st_mtime_ns}\n".encode()
 
 
 def _rules() -> str:
@@ -132,7 +161,7 @@ def installed(lock: Path) -> Path:
     if not folder.exists():
         say(f"installing the packages of {lock.name} (once; {folder})")
         part = folder.with_name(f"{folder.name}.{os.getpid()}")
-        _pip(
+        _install(
             *("--no-deps", "--require-hashes", "--only-binary=:all:"),
             *("--target", str(part), "-r", str(lock)),
         )
@@ -170,10 +199,15 @@ def _compile(folder: Path) -> None:
         say(f"some modules below {folder} cannot be compiled; they are taken as they are")
 
 
-def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
-    command += ["--quiet", "--no-compile"]
-    subprocess.run([*command, *arguments], check=True)  # noqa: S603 - our own command
+def _install(*arguments: str) -> None:
+    _pip("install", "--no-compile", *arguments)
+
+
+def _pip(verb: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", verb, "--quiet"]
+    # In an engine root is the only user there is.
+    env = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
+    subprocess.run([*command, *arguments], check=True, env=env)  # noqa: S603 - our own command
 
 
 def _version() -> str:

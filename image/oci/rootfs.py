@@ -34,7 +34,7 @@ _LEFT_OUT = re.compile(
 _OF_PACKAGES = re.compile(r"(^|/)(bin|tests?)(/|$)|\.([ch]|pyx|pxd)$")
 _LOADED = re.compile(r"(\S+) => (/\S+) \(0x|^\s*(/\S+) \(0x", re.MULTILINE)
 # The C library loads these by name when it looks up hosts.
-_BY_NAME = ("libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
+BY_NAME = ("libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
 _ROOTS = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 
 
@@ -46,11 +46,24 @@ def interpreter() -> Iterator[Entry]:
     yield Entry(f"{PREFIX}/bin/python3", target=f"python{VERSION}")
     standard = Path(sysconfig.get_path("stdlib"))
     yield from tree(standard, f"{PREFIX}/lib/python{VERSION}", without=_LEFT_OUT)
-    found = libraries([program, *standard.glob("lib-dynload/*.so")])
-    folder = Path("/lib") / f"{platform.machine()}-linux-gnu"
-    found |= {name: (folder / name).resolve() for name in _BY_NAME if (folder / name).exists()}
-    for name, path in found.items():
+    for name, path in _of_interpreter().items():
         yield Entry(_place(name), path, mode=0o755)
+
+
+def outside() -> list[Path]:
+    """The files of this machine, besides Python's own, that go in with the interpreter."""
+    return [*_of_interpreter().values(), *(roots for roots in _ROOTS if roots.exists())]
+
+
+def _of_interpreter() -> dict[str, Path]:
+    program = Path(sys.base_prefix) / "bin" / f"python{VERSION}"
+    standard = Path(sysconfig.get_path("stdlib"))
+    modules = (
+        path for path in standard.glob("lib-dynload/*.so") if not _LEFT_OUT.search(path.name)
+    )
+    found = libraries([program, *sorted(modules)])
+    folder = Path("/lib") / f"{platform.machine()}-linux-gnu"
+    return found | {name: (folder / name).resolve() for name in BY_NAME if (folder / name).exists()}
 
 
 def system() -> Iterator[Entry]:
@@ -89,14 +102,13 @@ def tree(source: Path, place: str, *, without: re.Pattern[str]) -> Iterator[Entr
 
 def libraries(programs: Iterable[Path]) -> dict[str, Path]:
     """The shared libraries that the programs load, name to file."""
+    ran = subprocess.run(  # noqa: S603 - files of this machine
+        ["/usr/bin/ldd", *map(str, programs)], capture_output=True, text=True, check=False
+    )
     found: dict[str, Path] = {}
-    for program in programs:
-        ran = subprocess.run(  # noqa: S603 - files of this machine
-            ["/usr/bin/ldd", str(program)], capture_output=True, text=True, check=False
-        )
-        for name, path, loader in _LOADED.findall(ran.stdout):
-            file = Path(path or loader)
-            found[name or file.name] = file.resolve()
+    for name, path, loader in _LOADED.findall(ran.stdout):
+        file = Path(path or loader)
+        found[name or file.name] = file.resolve()
     return dict(sorted(found.items()))
 
 

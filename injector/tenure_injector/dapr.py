@@ -1,8 +1,8 @@
 """Dapr's injector annotations, translated: a pod that was made for Dapr needs no new annotation.
 
-Each annotation of Dapr is in one of three groups: it has a counterpart here, it needs none (what it
-switches on or off, Tenure does not have or always does), or it asks for something that Tenure does
-not do.  Those of the last group are told to whoever looks at the pod; none is silently dropped.
+Each annotation of Dapr is in one of two groups: it has a counterpart here, or it has no effect.  Those
+of the second group are told to whoever looks at the pod, with the reason or what to use instead; none
+is silently dropped.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ def _grace(text: str) -> str | None:
     return None if text.strip() == "-1" else text  # Dapr's way to say: the default
 
 
+def _level(text: str) -> str:
+    """Dapr has two names more, and does not mind capitals."""
+    level = text.strip().lower()
+    return {"warn": "warning", "fatal": "error"}.get(level, level)
+
+
 def _same(text: str) -> str:
     return text
 
@@ -62,14 +68,16 @@ def _same(text: str) -> str:
 # (None: the value says nothing).
 COUNTERPARTS: Final[Mapping[str, tuple[str, Callable[[str], str | None]]]] = {
     "enabled": ("inject", _truth),
+    "api-token-secret": ("api-token-secret", _same),
     "app-id": ("app-id", _same),
-    "log-level": ("log-level", str.lower),
+    "log-level": ("log-level", _level),
     "log-as-json": ("log-format", _log_format),
     "env": ("env", _same),
     "env-from-secret": ("env-from-secret", _same),
     "graceful-shutdown-seconds": ("grace-seconds", _grace),
     "grpc-port": ("grpc-port", _same),
     "internal-grpc-port": ("peers-port", _same),
+    "metrics-port": ("health-port", _same),  # where the metrics are
     "max-body-size": ("max-message-bytes", _bytes),
     "http-max-request-size": ("max-message-bytes", _megabytes),
     "enable-native-sidecar": ("native-sidecar", _truth),
@@ -91,55 +99,51 @@ COUNTERPARTS: Final[Mapping[str, tuple[str, Callable[[str], str | None]]]] = {
     },
 }
 
-# What these ask for holds anyway, or concerns parts of Dapr that a workflow app does not need here.
-NEEDLESS: Final = frozenset(
-    {
-        "actors-disseminate-timeout",
-        "app-channel-address",
-        "app-max-concurrency",
-        "app-port",
-        "app-protocol",
-        "app-ssl",
-        "disable-builtin-k8s-secret-store",
-        "disable-init-endpoints",
-        "enable-metrics",
-        "http-read-buffer-size",
-        "metrics-port",
-        "placement-host-address",
-        "read-buffer-size",
-        "scheduler-host-address",
-        "sentry-request-jwt-audiences",
-        "sidecar-seccomp-profile-type",
-        "sidecar-svc-annotations",
-    }
-)
+_COMPONENTS: Final = "there are no components"
+_WORKERS: Final = "a worker's connection is its health"
+_WORK: Final = "the engine never calls the app, whose SDK fetches its work"
 
-# Tenure does not do these; why, or what to use instead.
-UNSUPPORTED: Final[Mapping[str, str]] = {
-    "api-token-secret": "the engine listens on loopback only",
+# Dapr's name -> why it has no effect, or what to use instead.
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "actors-disseminate-timeout": "there is no placement service",
     "app-binding-options-timeout": "there are no bindings",
-    "app-health-check-path": "a worker's connection is its health",
-    "app-health-probe-interval": "a worker's connection is its health",
-    "app-health-probe-timeout": "a worker's connection is its health",
-    "app-health-threshold": "a worker's connection is its health",
-    "app-token-secret": "the engine never calls the app",
-    "block-shutdown-duration": "see tenure.dev/grace-seconds",
-    "component-container": "there are no components",
-    "config": "there is no Configuration resource",
+    "app-channel-address": _WORK,
+    "app-health-check-path": _WORKERS,
+    "app-health-probe-interval": _WORKERS,
+    "app-health-probe-timeout": _WORKERS,
+    "app-health-threshold": _WORKERS,
+    "app-max-concurrency": f"{_WORK}; see spec.concurrency of a WorkflowApp",
+    "app-port": _WORK,
+    "app-protocol": _WORK,
+    "app-ssl": _WORK,
+    "app-token-secret": _WORK,
+    "block-shutdown-duration": "a native sidecar ends after the app; see tenure.dev/grace-seconds",
+    "component-container": _COMPONENTS,
+    "config": "there is no Configuration resource; see the WorkflowApp resource",
     "debug-port": "there is no debug server",
-    "enable-api-logging": "calls are not logged",
-    "enable-app-health-check": "a worker's connection is its health",
+    "disable-builtin-k8s-secret-store": "there are no secret stores",
+    "disable-init-endpoints": "the engine never calls the app's endpoints",
+    "enable-api-logging": "calls are not logged; see tenure.dev/log-level",
+    "enable-app-health-check": _WORKERS,
     "enable-debug": "there is no debug server",
+    "enable-metrics": "metrics are always served, at tenure.dev/health-port",
     "enable-profiling": "there is no profiling server",
-    "inject-pluggable-components": "there are no components",
-    "pluggable-components": "there are no components",
-    "pluggable-components-sockets-folder": "there are no components",
+    "http-read-buffer-size": "the size of HTTP headers is fixed",
+    "inject-pluggable-components": _COMPONENTS,
+    "placement-host-address": "there is no placement service; see tenure.dev/store",
+    "pluggable-components": _COMPONENTS,
+    "pluggable-components-sockets-folder": _COMPONENTS,
+    "read-buffer-size": "the size of HTTP headers is fixed",
+    "scheduler-host-address": "there is no scheduler service; see tenure.dev/store",
+    "sentry-request-jwt-audiences": "there is no Sentry; certificates come with the Secrets",
     "sidecar-image": "Dapr's image is not Tenure's; see tenure.dev/sidecar-image",
-    "sidecar-listen-addresses": "the engine listens on loopback only",
+    "sidecar-listen-addresses": "the engine listens on loopback only; others call the gateway",
+    "sidecar-seccomp-profile-type": "the engine always has the profile RuntimeDefault",
+    "sidecar-svc-annotations": "no Service is made for an app",
     "unix-domain-socket-path": "the engine listens on loopback ports only",
 }
 
-_KNOWN: Final = sorted({*COUNTERPARTS, *NEEDLESS, *UNSUPPORTED})
+_KNOWN: Final = sorted({*COUNTERPARTS, *WITHOUT_EFFECT})
 
 
 def translate(name: str, text: str) -> Translated:
@@ -150,11 +154,19 @@ def translate(name: str, text: str) -> Translated:
         ours, change = counterpart
         value = change(text)
         return Translated({} if value is None else {f"{OURS}{ours}": value})
-    if short in NEEDLESS:
-        return Translated()
-    reason = UNSUPPORTED.get(short)
+    reason = WITHOUT_EFFECT.get(short)
     if reason is not None:
         return Translated(notes=(f"annotation {name} has no effect: {reason}",))
-    close = difflib.get_close_matches(short, _KNOWN, n=1, cutoff=0.6)
+    return Translated(notes=(unknown(name),))
+
+
+def is_known(name: str) -> bool:
+    """Whether an annotation is one of Dapr's."""
+    return name.removeprefix(PREFIX) in _KNOWN
+
+
+def unknown(name: str) -> str:
+    """A sentence about an annotation that Dapr does not know either, with the nearest name."""
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), _KNOWN, n=1, cutoff=0.6)
     hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-    return Translated(notes=(f"annotation {name} is not known and has no effect{hint}",))
+    return f"annotation {name} is not known and has no effect{hint}"

@@ -20,6 +20,8 @@ from tenure_injector.sidecar import (
     contradictions,
 )
 
+_OS_LABEL: Final = "kubernetes.io/os"
+
 
 class Obstacle(NamedTuple):
     """A word for programs and a sentence for people."""
@@ -40,7 +42,8 @@ def _host_network(pod: Pod, _: Sidecar) -> Iterator[Obstacle]:
 
 
 def _windows(pod: Pod, _: Sidecar) -> Iterator[Obstacle]:
-    if pod.spec.os is not None and pod.spec.os.name == "windows":
+    wanted = {(pod.spec.node_selector or {}).get(_OS_LABEL), pod.spec.os and pod.spec.os.name}
+    if "windows" in wanted:
         yield Obstacle("Windows", "the engine does not run on Windows nodes")
 
 

@@ -97,6 +97,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ObjectName | None,
         _told("Secret with ca.crt, tls.crt and tls.key for TLS with the app's other engines."),
     ] = None
+    api_token_secret: Annotated[
+        ObjectName | None,
+        _told("Secret whose key `token` callers must send; the app gets it as `DAPR_API_TOKEN`."),
+    ] = None
     flavour: Annotated[Flavour | None, _told("Protocol of the app's SDK; detected without.")] = None
     grace_seconds: Annotated[Delay | None, _told("How long a stop waits for open calls.")] = None
     max_message_bytes: Annotated[

@@ -94,6 +94,7 @@ class Spec(_Part, frozen=True):
     volumes: list[Volume] | None = None
     host_network: bool | None = None
     os: OperatingSystem | None = None
+    node_selector: dict[str, str] | None = None
     restart_policy: str | None = None
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from tenure_common import names
 from tenure_common.errors import BadAnnotationError, UnsuitablePodError
-from tenure_injector import annotation_set, obstacles
+from tenure_injector import annotation_set, dapr, obstacles
 from tenure_injector.annotation_set import Parsed
 from tenure_injector.config import Config
 from tenure_injector.options import PREFIX
@@ -93,10 +93,10 @@ def _not_asked(pod: Pod, parsed: Parsed, *, namespace: str, config: Config) -> R
     if wanted:
         return None
     text = f"neither label nor annotation {names.ANNOTATION_INJECT} is true"
-    return _skip("NotAsked", text, *_perhaps_meant(pod))
+    return _skip("NotAsked", text, *_perhaps_meant(pod, compat=config.compat_dapr))
 
 
-def _perhaps_meant(pod: Pod) -> Iterator[str]:
+def _perhaps_meant(pod: Pod, *, compat: bool) -> Iterator[str]:
     """What speaks of us on a pod that does not ask for the engine: a slip in the one name or value
     that asks would otherwise go unnoticed."""
     label = pod.labels.get(names.LABEL_INJECT)
@@ -106,12 +106,17 @@ def _perhaps_meant(pod: Pod) -> Iterator[str]:
         if name.startswith(PREFIX) and name not in {names.LABEL_INJECT, names.LABEL_APP_ID}:
             yield annotation_set.unknown(name, "label", among=(names.LABEL_INJECT,))
     yield from annotation_set.parse(pod.annotations, compat=False).notes
-    idle = sorted(pod.annotations.keys() & annotation_set.KINDS.keys())
-    if idle:
-        yield (
-            f"annotation {idle[0]} has no effect, because the pod does not ask for the engine: "
-            f"set {names.ANNOTATION_INJECT}: 'true'"
-        )
+    theirs = sorted(name for name in pod.annotations if compat and name.startswith(dapr.PREFIX))
+    yield from (dapr.unknown(name) for name in theirs if not dapr.is_known(name))
+    for asks, idle in (
+        (names.ANNOTATION_INJECT, sorted(pod.annotations.keys() & annotation_set.KINDS.keys())),
+        (names.ANNOTATION_DAPR_ENABLED, [name for name in theirs if dapr.is_known(name)]),
+    ):
+        if idle:
+            yield (
+                f"annotation {idle[0]} has no effect, because the pod does not ask for the engine: "
+                f"set {asks}: 'true'"
+            )
 
 
 def _doubts(pod: Pod, sidecar: Sidecar) -> Iterator[str]:

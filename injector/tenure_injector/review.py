@@ -119,8 +119,15 @@ def encode(answer: Answer) -> bytes:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(_encoder.encode(answer.patch)).decode()
     if answer.warnings:
-        shown = answer.warnings[:MOST_WARNINGS]
-        response["warnings"] = [warning[:LONGEST_WARNING] for warning in shown]
+        response["warnings"] = [warning[:LONGEST_WARNING] for warning in _shown(answer.warnings)]
     if answer.audit:
         response["auditAnnotations"] = answer.audit
     return _encoder.encode({"apiVersion": VERSION, "kind": KIND, "response": response})
+
+
+def _shown(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as the API server passes on; the last says how many are not among them."""
+    if len(warnings) <= MOST_WARNINGS:
+        return warnings
+    shown = warnings[: MOST_WARNINGS - 1]
+    return (*shown, f"tenure: and {len(warnings) - len(shown)} more, which are told as Events")

@@ -76,6 +76,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     store_secret: str  # empty = the store needs no credentials
     peers_secret: str  # empty = the store is the pod's own, and so there are no peers
+    api_token_secret: str  # empty = whoever is in the pod may call
     log_level: str
     log_format: str
     ports: Ports = Ports()
@@ -107,6 +108,7 @@ def resolve(options: Options, config: Config, *, app_id: str) -> Sidecar:
         store=store,
         store_secret=secret if shared and "tls=false" not in store else "",
         peers_secret=peers if shared else "",
+        api_token_secret=options.api_token_secret or "",
         log_level=options.log_level or config.sidecar_log_level,
         log_format=options.log_format or config.sidecar_log_format,
         ports=_ports(options),
@@ -139,6 +141,11 @@ def contradictions(sidecar: Sidecar) -> list[str]:
     ):
         if request and limit and quantities.parse(request) > quantities.parse(limit):
             found.append(f"the {what} request {request} is above the {what} limit {limit}")
+    variables = [one.name for one in sidecar.variables]
+    variables += [one.name for one in sidecar.secret_variables]
+    variables += [names.TENURE_API_TOKEN] if sidecar.api_token_secret else []
+    again = sorted({name for name in variables if variables.count(name) > 1})
+    found += [f"the variable {name} is set twice" for name in again]
     paths = [mount.path.rstrip("/") for mount in (*sidecar.mounts, *sidecar.writable_mounts)]
     paths += [PATH_CREDENTIALS, PATH_PEERS, PATH_TOKEN]
     twice = sorted({path for path in paths if paths.count(path) > 1})

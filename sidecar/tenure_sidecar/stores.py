@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 
 def open_store(config: EngineConfig) -> Store:
-    """The store that the settings name, still to be opened.  Raises: BadSettingError."""
+    """The store that the settings name, still to be opened.
+
+    Raises: BadSettingError, also when there can be no folder for it.
+    """
     kind, _, rest = config.store.partition(":")
     if kind == "sqlite" and rest:
         from tenure_sidecar.store.sqlite import SqliteStore  # noqa: PLC0415
 
         path = Path(rest)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"--store: there can be no folder {path.parent} for it: {error.strerror}"
+            raise BadSettingError(message) from error
         return SqliteStore(path, partitions=config.partitions or None)
     if kind == "etcd":
         from tenure_sidecar.store.etcd import EtcdStore  # noqa: PLC0415

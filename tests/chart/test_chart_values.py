@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any
 
 import click
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -43,6 +44,8 @@ MEMBERS = [
     f"tenure-flows-etcd-{one}.tenure-flows-etcd-peers.tenure-system.svc:2379" for one in range(3)
 ]
 OPEN = {"nodeSelector", "affinity", "annotations", "labels", "commonLabels", "resources"}
+OPEN |= {"podLabels", "podAnnotations"}
+CHECKED = {"Deployment", "StatefulSet", "Role", "RoleBinding", "MutatingWebhookConfiguration"}
 
 
 def leaves(values: Json, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -107,6 +110,7 @@ def test_every_value_is_used() -> None:
         if path.is_file()
     )
     placed = {"priorityClassName", "nodeSelector", "tolerations", "affinity"}
+    placed |= {"podLabels", "podAnnotations"}
     for path, _ in leaves(VALUES):
         last = path.rsplit(".", 1)[-1]
         if last in placed or last == "topologySpreadConstraints":
@@ -185,6 +189,8 @@ def test_a_replica_of_the_injector_may_drain_and_a_whole_one_is_left(
         "operator.gatewayAnswerSeconds=0",
         "operator.giveUpSeconds=0",
         "crds.keep=maybe",
+        "store.etcd.image.digest=latest",
+        "gateway.podAnnotations.a=1",
         "unheard=1",
     ],
 )
@@ -195,6 +201,70 @@ def test_bad_value_is_refused(change: str, helm: Helm) -> None:
     said = str(caught.value)
     assert name in said
     assert all(parent in said for parent in parents)
+
+
+@pytest.mark.parametrize("where", ["commonLabels", "gateway.podLabels"])
+def test_a_label_by_which_pods_are_found_is_not_anothers(where: str, helm: Helm) -> None:
+    label = r"app\.kubernetes\.io/name"
+    with pytest.raises(HelmError, match=where.rpartition(".")[2]):
+        helm.template(*example("default"), "--set", f"{where}.{label}=mine")
+
+
+def test_texts_that_look_like_numbers_stay_texts(helm: Helm) -> None:
+    changes = [
+        "image.pullSecrets={123}",
+        "gateway.priorityClassName=123",
+        "store.etcd.persistence.storageClass=1e3",
+        "store.namespaces={123}",
+        "operator.namespaces={456}",
+        "injector.excludeNamespaces={789}",
+    ]
+    words = [word for change in changes for word in ("--set-string", change)]
+    for one in helm.template(*example("default"), *words):
+        if one["kind"] in CHECKED:
+            kubernetes_validate.validate(one, "1.34", strict=False)
+
+
+def test_a_spread_may_have_its_own_selector(helm: Helm) -> None:
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    own = {**spread, "labelSelector": {"matchLabels": {"team": "shop"}}}
+    text = json.dumps([spread, own])
+    words = ("--set-json", f"gateway.topologySpreadConstraints={text}")
+    made = dict(pods(helm.template(*example("default"), *words)))["Deployment/tenure-gateway"]
+    first, second = made["spec"]["topologySpreadConstraints"]
+    assert first["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
+    assert second == own
+
+
+@pytest.mark.parametrize("component", ["injector", "gateway", "operator", "upkeep", "store.etcd"])
+def test_marks_of_pods(component: str, helm: Helm) -> None:
+    words = ("--set-json", f'{component}.podAnnotations={{"sidecar.istio.io/inject":"false"}}')
+    more = ("--set", f"{component}.podLabels.team=shop", "--set", "commonLabels.team=platform")
+    last = component.rpartition(".")[2]
+    marked = {
+        name: made["metadata"]["labels"]
+        for name, made in pods(helm.template(*example("default"), *words, *more))
+        if made["metadata"].get("annotations", {}).get("sidecar.istio.io/inject") == "false"
+    }
+    assert marked
+    assert all(f"tenure-{last}" in name for name in marked)
+    for labels in marked.values():
+        assert (labels["team"], labels["app.kubernetes.io/component"]) == ("shop", last)
+
+
+def test_a_digest_beats_the_tag_of_etcd(helm: Helm) -> None:
+    digest = f"sha256:{'a' * 64}"
+    words = ("--set", f"store.etcd.image.digest={digest}")
+    made = dict(pods(helm.template(*example("default"), *words)))["StatefulSet/tenure-etcd"]
+    assert made["spec"]["containers"][0]["image"] == f"gcr.io/etcd-development/etcd@{digest}"
+
+
+def test_names_are_names_of_services(helm: Helm) -> None:
+    made = helm.template(*example("default"), release="my.shop")
+    services = [one["metadata"]["name"] for one in of_kind(made, "Service")]
+    assert "my-shop-tenure-gateway" in services
+    with pytest.raises(HelmError, match="fullnameOverride: set it"):
+        helm.template(*example("default"), release="1st")
 
 
 def test_missing_value_is_named(helm: Helm) -> None:

@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 from oci import sbom
 from oci.archive import Entry, Image, layer, write
-from oci.product import build
-from oci.rootfs import VERSION
+from oci.product import LAYERS, build, image_of, unpack
+from oci.rootfs import BY_NAME, LIBRARIES, VERSION, libraries
 
 from tenure_common.version import VERSION as TENURE
 
 NAME = "tenure.dev/tenure:test"
 ROOT = Path(__file__).resolve().parents[2]
+ROLES = ("dev", "sidecar", "gateway", "operator", "injector", "upkeep", "doctor")
 
 
 class Archive:
@@ -166,7 +167,7 @@ def test_the_program_runs(root: Path) -> None:
     assert inside(root, "/usr/local/bin/tenure", "--version") == f"tenure, version {TENURE}\n"
 
 
-@pytest.mark.parametrize("role", ["dev", "sidecar", "injector", "doctor"])
+@pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_there(root: Path, role: str) -> None:
     assert f"usage: tenure {role}" in inside(root, "/usr/local/bin/tenure", role, "--help")
 
@@ -188,14 +189,46 @@ def test_modules_are_compiled(root: Path) -> None:
 
 
 def test_the_dockerfile_makes_the_same() -> None:
-    text = (ROOT / "image/Dockerfile").read_text()
-    for line in re.findall(r"^COPY (?!--from)(?:--\S+ )?(\S+)", text, re.MULTILINE):
-        assert (ROOT / line).exists(), line
+    text = (ROOT / "image/Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line.partition(" ") for line in text.splitlines() if re.match("[A-Z]", line)]
+    said = [(word, " ".join(value.split())) for word, _, value in lines]
+    for told in (value for word, value in said if word == "COPY" and "--from" not in value):
+        assert (ROOT / told.split()[0]).exists(), told
+    made = [run for word, run in said if word == "RUN" and "image/build.py" in run]
+    layers = re.findall(r"--root /image/(\w+) --layer (\w+)", " ".join(made))
+    assert layers == [(name, name) for name in LAYERS]
     assert "--require-hashes" in text
-    assert "requirements/image.txt" in text
-    assert "USER 65532:65532" in text
-    assert 'ENTRYPOINT ["/usr/local/bin/tenure"]' in text
-    assert f"/{sbom.PLACE}" in text
+    # The last stage holds these and nothing else.
+    last = said[[word for word, _ in said].index("FROM", 2) :]
+    assert last[: 1 + len(LAYERS)] == [
+        ("FROM", "scratch"),
+        *(("COPY", f"--from=build /image/{name} /") for name in LAYERS),
+    ]
+    wanted = image_of(NAME)
+    run = dict(last)
+    assert run["USER"] == wanted.user
+    assert json.loads(run["ENTRYPOINT"]) == list(wanted.entrypoint)
+    assert dict(one.split("=", 1) for one in run["ENV"].split()) == wanted.env
+    assert "RUN" not in run
+
+
+def test_a_layer_can_be_a_folder(tmp_path: Path) -> None:
+    unpack(["python"], tmp_path)
+    assert (tmp_path / f"usr/local/bin/python{VERSION}").exists()
+    assert (tmp_path / "tmp").stat().st_mode & 0o7777 == 0o1777
+    assert not (tmp_path / "usr/local/bin/tenure").exists()
+
+
+def test_only_libraries_that_something_loads_are_in_it(root: Path) -> None:
+    programs = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    programs = [one for one in programs if one.name.startswith("python3") or ".so" in one.name]
+    loaded = set(libraries(programs))
+    own = {path.name for path in (root / LIBRARIES).iterdir()} - set(BY_NAME)
+    assert own - loaded == set()
+
+
+def test_the_image_does_not_say_where_it_was_built(root: Path) -> None:
+    assert not list(root.rglob("direct_url.json"))
 
 
 def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:

@@ -91,3 +91,9 @@ async def test_a_failed_start_can_be_stopped_and_leaves_the_store_free(
 def test_an_unknown_store_is_refused(url: str) -> None:
     with pytest.raises(BadSettingError, match="sqlite:PATH"):
         open_store(Config(store=url))
+
+
+def test_a_store_whose_folder_cannot_be_is_a_setting_that_will_not_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadSettingError, match="there can be no folder .*/file/a for it: Not a dir"):
+        open_store(Config(store=f"sqlite:{tmp_path}/file/a/tenure.db"))

@@ -1,15 +1,15 @@
-{{/* The first part of all names. */}}
+{{/* The first part of all names. Names of Services have no dots and begin with a letter, those of releases may not. */}}
 {{- define "tenure.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
+{{- $full := .Values.fullnameOverride -}}
+{{- if not $full -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- $full = contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
 {{- end -}}
+{{- $full = $full | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]" $full) -}}
+{{- fail (printf "fullnameOverride: set it, because names that begin with '%s' are not allowed for Services" $full) -}}
 {{- end -}}
+{{- $full -}}
 {{- end -}}
 
 {{/* Labels by which a component's pods are found. Takes (list . "component"). */}}
@@ -94,8 +94,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- define "tenure.upkeepPod" -}}
 {{- $name := printf "%s-upkeep" (include "tenure.fullname" .) -}}
 metadata:
-  labels:
-    {{- include "tenure.labels" (list . "upkeep") | nindent 4 }}
+  {{- include "tenure.podMarks" (list . "upkeep" .Values.upkeep) | nindent 2 }}
 spec:
   serviceAccountName: {{ $name }}
   enableServiceLinks: false
@@ -158,17 +157,28 @@ privileged: false
 readOnlyRootFilesystem: true
 {{- end -}}
 
+{{/* Labels and annotations of a component's pods. Takes (list . "component" values). */}}
+{{- define "tenure.podMarks" -}}
+{{- $values := index . 2 -}}
+labels:
+  {{- mergeOverwrite (include "tenure.labels" . | fromYaml) $values.podLabels | toYaml | nindent 2 }}
+{{- with $values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* Where pods of a component run. Takes (list . "component" values). */}}
 {{- define "tenure.placement" -}}
 {{- $root := index . 0 -}}{{- $component := index . 1 -}}{{- $values := index . 2 -}}
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $values.nodeSelector }}
 nodeSelector:
@@ -195,9 +205,11 @@ affinity:
 topologySpreadConstraints:
   {{- range . }}
   - {{ toYaml . | nindent 4 | trim }}
+    {{- if not .labelSelector }}
     labelSelector:
       matchLabels:
         {{- include "tenure.selector" (list $root $component) | nindent 8 }}
+    {{- end }}
   {{- end }}
 {{- end }}
 {{- end -}}

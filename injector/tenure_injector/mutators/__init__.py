@@ -22,6 +22,7 @@ from tenure_injector.mutators import (
     probes,
     resources,
     security,
+    token,
     volumes,
 )
 from tenure_injector.pods import Json
@@ -39,9 +40,10 @@ INJECT: Final[Sequence[Mutator]] = (
     security.mutate,
     volumes.mutate,
     app.mutate,
+    token.mutate,
     marks.mutate,
 )
-COMPLETE: Final[Sequence[Mutator]] = (app.mutate, marks.mutate)
+COMPLETE: Final[Sequence[Mutator]] = (app.mutate, token.mutate, marks.mutate)
 
 
 def inject(pod: Json, sidecar: Sidecar) -> Json:

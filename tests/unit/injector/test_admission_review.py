@@ -113,7 +113,13 @@ def test_what_is_too_long_for_the_api_server_is_cut() -> None:
         allowed=False, message="m" * 5000, warnings=tuple("w" * 300 for _ in range(20))
     )
     assert len(found["status"]["message"]) == 2048
-    assert [len(warning) for warning in found["warnings"]] == [256] * 8
+    assert [len(warning) for warning in found["warnings"][:-1]] == [256] * 7
+    assert found["warnings"][-1] == "tenure: and 13 more, which are told as Events"
+
+
+def test_as_many_warnings_as_fit_are_all_shown() -> None:
+    warnings = tuple(f"tenure: {number}" for number in range(8))
+    assert response(warnings=warnings)["warnings"] == list(warnings)
 
 
 def test_audit() -> None:

@@ -32,6 +32,7 @@ GOOD_AND_BAD: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "log-level": ("debug", "debug", ("DEBUG", "trace")),
     "log-format": ("human", "human", ("text",)),
     "store": ("etcd://etcd:2379", None, ("etcd", "https://etcd", "mysql:x", "sqlite:")),
+    "api-token-secret": ("tokens", "tokens", ("My", "a/b", "")),
     "store-secret": ("my.store", "my.store", ("My", "a/b", "")),
     "peers-secret": ("my.peers", "my.peers", ("My", "a/b", "")),
     "flavour": ("microsoft", "microsoft", ("ms",)),

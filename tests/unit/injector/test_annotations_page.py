@@ -45,9 +45,10 @@ def ours() -> str:
 
 
 def daprs() -> str:
+    said = {name: f"`{PREFIX}{ours}`" for name, (ours, _) in dapr.COUNTERPARTS.items()}
+    said |= {name: f"no effect: {reason}" for name, reason in dapr.WITHOUT_EFFECT.items()}
     rows = ["| annotation of Dapr | counts as |", "|---|---|"]
-    for name, (counterpart, _) in sorted(dapr.COUNTERPARTS.items()):
-        rows.append(f"| `dapr.io/{name}` | `{PREFIX}{counterpart}` |")
+    rows += [f"| `dapr.io/{name}` | {text} |" for name, text in sorted(said.items())]
     return "\n".join(rows)
 
 

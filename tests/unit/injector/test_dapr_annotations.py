@@ -9,6 +9,7 @@ import pytest
 
 from tenure_injector import annotation_set, dapr
 from tenure_injector.options import Options
+from tenure_injector.review import LONGEST_WARNING
 from tenure_injector.texts import SecretVariable, Variable
 
 TEXT = """
@@ -38,7 +39,7 @@ def parsed(**given: str) -> annotation_set.Parsed:
 
 
 def test_every_annotation_of_dapr_is_accounted_for() -> None:
-    groups = [set(dapr.COUNTERPARTS), set(dapr.NEEDLESS), set(dapr.UNSUPPORTED)]
+    groups = [set(dapr.COUNTERPARTS), set(dapr.WITHOUT_EFFECT)]
     assert set.union(*groups) == set(DOCUMENTED)
     assert sum(map(len, groups)) == len(set(DOCUMENTED)), "one group for each"
 
@@ -51,6 +52,10 @@ def test_every_annotation_of_dapr_is_accounted_for() -> None:
         ("enabled", "off", Options(inject=False)),
         ("app_id", "orders", Options(app_id="orders")),
         ("log_level", "DEBUG", Options(log_level="debug")),
+        ("log_level", "warn", Options(log_level="warning")),
+        ("log_level", "fatal", Options(log_level="error")),
+        ("metrics_port", "9090", Options(health_port=9090)),
+        ("api_token_secret", "dapr-api-token", Options(api_token_secret="dapr-api-token")),
         ("log_as_json", "true", Options(log_format="json")),
         ("log_as_json", "false", Options(log_format="human")),
         ("env", "A=1", Options(env=(Variable("A", "1"),))),
@@ -75,16 +80,13 @@ def test_counterpart(name: str, text: str, options: Options) -> None:
     assert found == annotation_set.Parsed(options)
 
 
-@pytest.mark.parametrize("name", sorted(dapr.NEEDLESS))
-def test_needless_is_passed_over(name: str) -> None:
-    assert parsed(**{name: "x"}) == annotation_set.Parsed(Options())
-
-
-@pytest.mark.parametrize("name", sorted(dapr.UNSUPPORTED))
-def test_unsupported_is_told(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(dapr.WITHOUT_EFFECT))
+def test_what_has_no_effect_is_told(name: str) -> None:
     found = parsed(**{name: "x"})
     assert found.options == Options()
-    assert found.notes == (f"annotation dapr.io/{name} has no effect: {dapr.UNSUPPORTED[name]}",)
+    (note,) = found.notes
+    assert note == f"annotation dapr.io/{name} has no effect: {dapr.WITHOUT_EFFECT[name]}"
+    assert len(f"tenure: {note}") <= LONGEST_WARNING
 
 
 def test_typo_is_named() -> None:
@@ -99,7 +101,7 @@ def test_typo_is_named() -> None:
     [
         ("enabled", "perhaps"),
         ("app_id", "Orders"),
-        ("log_level", "fatal"),
+        ("log_level", "loud"),
         ("max_body_size", "big"),
         ("http_max_request_size", "4Mi"),
         ("grpc_port", "0"),

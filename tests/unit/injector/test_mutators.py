@@ -367,6 +367,40 @@ def test_own_variables_stay_and_may_refer_to_ours() -> None:
     assert names.count("DAPR_GRPC_PORT") == 1
 
 
+# --- token ----------------------------------------------------------------------------------------
+
+
+def from_secret(container: dict[str, Any]) -> dict[str, Any]:
+    """Variables that come from Secrets."""
+    return {
+        one["name"]: one["valueFrom"]["secretKeyRef"]
+        for one in container.get("env") or []
+        if "secretKeyRef" in one.get("valueFrom", {})
+    }
+
+
+def test_token_is_asked_by_the_engine_and_sent_by_the_app() -> None:
+    made = pod(annotations=asked(api_token_secret="tokens"), initContainers=[INIT])
+    after = admitted(made)
+    source = {"name": "tokens", "key": "token"}
+    assert from_secret(engine(after)) == {"TENURE_API_TOKEN": source}
+    assert from_secret(after["spec"]["containers"][0]) == {"DAPR_API_TOKEN": source}
+    assert from_secret(after["spec"]["initContainers"][1]) == {"DAPR_API_TOKEN": source}
+    assert admitted(after) == after, "the same again"
+
+
+def test_own_token_of_the_app_stays() -> None:
+    own = {"name": "DAPR_API_TOKEN", "value": "mine"}
+    made = pod(annotations=asked(api_token_secret="tokens"), containers=[{**APP, "env": [own]}])
+    (app,) = admitted(made)["spec"]["containers"]
+    assert [one for one in app["env"] if one["name"] == "DAPR_API_TOKEN"] == [own]
+
+
+def test_without_an_annotation_there_is_no_token() -> None:
+    after = admitted(pod())
+    assert "TOKEN" not in str(after)
+
+
 # --- marks ----------------------------------------------------------------------------------------
 
 
@@ -400,7 +434,12 @@ def test_what_others_did_to_the_engine_stays() -> None:
 
 
 def test_no_mutator_changes_what_it_gets() -> None:
-    made = pod(initContainers=[INIT], volumes=[{"name": "v", "emptyDir": {}}], labels={"a": "b"})
+    made = pod(
+        annotations=asked(api_token_secret="tokens"),
+        initContainers=[INIT],
+        volumes=[{"name": "v", "emptyDir": {}}],
+        labels={"a": "b"},
+    )
     sidecar = sidecar_of(made)
     for mutate in mutators.INJECT:
         before = copy.deepcopy(made)

@@ -86,13 +86,28 @@ def test_a_slip_in_what_asks_is_told(marks: dict[str, dict[str, str]], told: str
 @pytest.mark.parametrize(
     "marks",
     [
-        {"annotations": {"dapr.io/app-id": "a", "other/x": "y"}},
+        {"annotations": {"other/x": "y"}},
         {"labels": {"tenure.dev/app-id": "orders", "tenure.dev/inject": "false"}},
     ],
 )
 def test_what_is_no_slip_is_not_told(marks: dict[str, dict[str, str]]) -> None:
     assert report(bare(**marks)).notes == ()
     assert report(bare(**marks), config=COMPAT).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("dapr.io/enable", "is not known and has no effect; did you mean dapr.io/enabled?"),
+        ("dapr.io/app-id", "does not ask for the engine: set dapr.io/enabled: 'true'"),
+    ],
+)
+def test_a_slip_in_what_asks_for_dapr_is_told_with_compatibility(name: str, told: str) -> None:
+    made = bare(annotations={name: "x"})
+    (note,) = report(made, config=COMPAT).notes
+    assert name in note
+    assert told in note
+    assert report(made).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -170,6 +185,12 @@ def test_app_without_a_name_is_denied(made: Json) -> None:
     [
         pytest.param(pod(hostNetwork=True), "HostNetwork", "hostNetwork", id="host-network"),
         pytest.param(pod(os={"name": "windows"}), "Windows", "Windows", id="windows"),
+        pytest.param(
+            pod(nodeSelector={"kubernetes.io/os": "windows"}),
+            "Windows",
+            "Windows nodes",
+            id="windows-nodes",
+        ),
         pytest.param(
             pod(containers=[APP, {"name": "daprd"}]), "DaprPresent", "'daprd'", id="dapr-classic"
         ),
@@ -251,6 +272,28 @@ def test_app_without_a_name_is_denied(made: Json) -> None:
             "Contradiction",
             "two volumes are mounted at /v",
             id="one-path-twice",
+        ),
+        pytest.param(
+            pod(
+                annotations={
+                    "tenure.dev/env": "A=1",
+                    "tenure.dev/env-from-secret": "A=s:k",
+                },
+            ),
+            "Contradiction",
+            "the variable A is set twice",
+            id="one-variable-twice",
+        ),
+        pytest.param(
+            pod(
+                annotations={
+                    "tenure.dev/env-from-secret": "TENURE_API_TOKEN=s:k",
+                    "tenure.dev/api-token-secret": "tokens",
+                },
+            ),
+            "Contradiction",
+            "the variable TENURE_API_TOKEN is set twice",
+            id="two-tokens",
         ),
     ],
 )
