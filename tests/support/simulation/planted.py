@@ -565,7 +565,7 @@ def stray_loans(put: Plant) -> None:
 
     def any_token(self: Link, received: Any) -> None:
         sent = self._dispatcher._sent
-        mine = [token for token, one in sent.items() if one.stream is self._stream]
+        mine = [token for token, one in sent.items() if one.task is not None]
         take(
             self,
             [

@@ -294,7 +294,7 @@ class Pod:
         busy = sum(stream.load for stream in dispatcher.loans.workers)
         # What the app swallowed is at it for ever, as far as anybody knows.
         if far or max(near, busy) > self.app.swallowed:
-            return f"{self.name} has {near} items at its app, {busy} slots of it are taken, {far} are lent"
+            return f"{self.name}: {near} items at its app, {busy} slots taken, {far} lent"
         return ""
 
     # --- the app ------------------------------------------------------------------------------
