@@ -435,7 +435,9 @@ def in_order(evidence: Evidence) -> Iterable[str]:
         if call.verb == "raise" and call.outcome == OK:
             sent[call.instance_id].append(call)
     for name, output in evidence.outputs.items():
-        calls = {call.argument: call for call in sent[name]}
+        told = Counter(call.argument for call in sent[name])
+        # Of a word that was told twice nobody can say which of them was heard.
+        calls = {call.argument: call for call in sent[name] if told[call.argument] == 1}
         heard = [calls[word] for word in (output or "").split(",") if word in calls]
         latest = float("-inf")  # when one that was heard already was sent
         for call in heard:
