@@ -1,4 +1,4 @@
-"""The whole cluster under faults, from seeds, in virtual time: I1 to I14 hold in each.
+"""The whole cluster under faults, from seeds, in virtual time: I1 to I15 hold in each.
 
 In scope: everything that sidecars promise together, through the real engine, dispatch, actors,
 sharing, etcd store and etcd client.  Out of scope: SDKs and real sockets (tests/cluster), and

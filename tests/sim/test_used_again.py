@@ -7,13 +7,14 @@ client is told of an instance when answers of the store, or what a watch tells, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
 
 from support.one_engine import OneEngine
 from support.sharers import Sharers, of
+from support.toy import Sleep
 from support.virtual import in_virtual_time, passes
 from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.store.port import Create, Loaded, Op, Purge, Result
@@ -173,3 +174,22 @@ async def test_a_wait_is_not_ended_by_the_end_of_an_earlier_use_of_the_id() -> N
     head = await waiting
     assert (head.status, head.output) == (Status.COMPLETED, "hello")
     await sharers.stop()
+
+
+def nap(given: str | None) -> Generator[Any, Any, Any]:
+    yield Sleep(float(given or "1"))
+
+
+@in_virtual_time
+async def test_a_timer_of_an_earlier_use_of_the_id_does_not_fire_that_of_a_later_one() -> None:
+    engine = OneEngine(workflows={"nap": nap}, activities={})
+    await engine.start()
+    await engine.begin("nap", "10", "again")
+    await passes(2.0)
+    assert await engine.operations.purge("again", recursive=False, force=True)
+    await engine.begin("nap", "30", "again")
+    await passes(20.0)
+    assert await status(engine, "again") is Status.RUNNING
+    await passes(12.0)
+    assert await status(engine, "again") is Status.COMPLETED
+    await engine.crash()

@@ -46,5 +46,7 @@ def fired(state: State, timer: Timer, *, now: int) -> InboxItem | None:
     created = state.timers.get(timer.timer_id)
     if created is None or state.head.generation != timer.generation:
         return None
+    if timer.due < created.fire_at.nanoseconds:  # of an instance that had the id before
+        return None
     event = TimerFired(at=now, timer_id=timer.timer_id, fire_at=created.fire_at)
     return InboxItem(f"timer-{timer.generation}-{timer.timer_id}", event)

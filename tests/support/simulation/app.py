@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.dispatch.dispatcher import Dispatcher
 
 _LONG = 12  # of a hundred items take long
-LARGE, SMALL = Caps(turns=8, activities=8, total=12), Caps(turns=4, activities=3, total=6)
+LARGE, SMALL = Caps(turns=8, activities=8, total=12), Caps(turns=4, activities=2, total=6)
 
 
 class Effect(NamedTuple):

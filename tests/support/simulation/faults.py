@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LEAST = 20  # faults of one run
 # Faults after which a message may reach its owner by the sweep: its watch was silent, or cut off.
 HUSH = {"drop-events", "silence-watches", "cut-from-etcd", "pause-etcd", "slow-etcd", "pause"}
+_LOOK, _LOOK_FOR = 0.02, 4.0  # seconds between looks for something that is lent, and in all
 _CLEAR = 0.4  # share of runs without any of them, in which a sweep must find nothing
 
 
@@ -27,6 +28,7 @@ class Faults:
         self.world = world
         self.done: list[str] = []
         self.kinds: set[str] = set()
+        self._over = False
         self.skew = 0.0  # seconds that a clock was wrong at most
         self._random = world.fork()
         # Not everything happens in every run: what one fault hides another one may show.
@@ -39,6 +41,7 @@ class Faults:
             (3, self.cut_from_etcd),
             (2, self.cut_from_peer),
             (2, self.reset_peers),
+            (4, self.strike_loan),
             (2, self.revoke_lease),
             (2, self.clock_jumps),
             (2, self.crash_etcd),
@@ -71,6 +74,7 @@ class Faults:
             kinds = [one for one in kinds if one[1].__name__.replace("_", "-") not in HUSH]
         chosen = [one for one in kinds if self._random.random() < self._share]
         chosen.append((1, self.disconnect_app))  # which is possible at any time
+        chosen.append((2, self.strike_loan))
         for number, at in enumerate(times, 1):
             await asyncio.sleep(begin + at - loop.time())
             weights = [weight for weight, _ in chosen]
@@ -175,6 +179,40 @@ class Faults:
             network.reset(pod.name, other.name)
         undo = self._for(0.2, 3.0, lambda: network.accept(pod.name))
         self._note("reset-peers", pod.name, undo)
+
+    def strike_loan(self) -> None:
+        """The next time that something is lent, an end of it or what is between them fails."""
+        until = self.world.loop.time() + _LOOK_FOR
+        how = self._random.choice(("break", "break", "cut", "lender", "borrower", "app", "drain"))
+        self._note("strike-loan", how)
+        self._look_for_loan(how, until)
+
+    def _look_for_loan(self, how: str, until: float) -> None:
+        world = self.world
+        for lender in world.apps:
+            if (borrower := lender.borrower()) is not None:
+                world.trace.add("strike", how, lender.name, borrower.name)
+                self._strike(how, lender, borrower)
+                return
+        if not self._over and world.loop.time() < until:
+            world.loop.call_later(_LOOK, self._look_for_loan, how, until)
+
+    def _strike(self, how: str, lender: Pod, borrower: Pod) -> None:
+        network, loop = self.world.network, self.world.loop
+        seconds = self._random.uniform(0.05, 4.0)
+        if how == "break":
+            network.reset(lender.name, borrower.name)
+        elif how == "cut":
+            network.cut(lender.name, borrower.name)
+            loop.call_later(3 * seconds, network.heal, lender.name, borrower.name)
+        elif how == "app":
+            borrower.app.process.post(borrower.app.disconnect)
+        elif how == "drain":
+            borrower.terminate()
+        else:
+            pod = lender if how == "lender" else borrower
+            pod.kill()
+            loop.call_later(seconds, pod.boot)
 
     # --- etcd ---------------------------------------------------------------------------------
 
@@ -365,6 +403,7 @@ class Faults:
     def heal(self) -> None:
         """Everything works again."""
         world = self.world
+        self._over = True
         world.trace.add("healed")
         world.network.heal_all()
         for name, member in world.servers.members.items():

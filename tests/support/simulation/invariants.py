@@ -1,4 +1,4 @@
-"""What must be true of every run, whatever was done to the cluster: I1 to I14, a function each.
+"""What must be true of every run, whatever was done to the cluster: I1 to I15, a function each.
 
 Each looks at the evidence (the story that etcd tells, the calls of clients, the executions in apps)
 and returns what is wrong, one sentence each.  The first line of its docstring is the invariant.
@@ -270,7 +270,7 @@ def _due(evidence: Evidence, call: Call) -> bool:
 
 def effects_have_causes(evidence: Evidence) -> Iterable[str]:
     """An activity runs only when its scheduling is durable, at least once, and again only after a
-    fault."""
+    fault; the result in the history is its own."""
     scheduled: dict[str, int] = {}
     completed: list[tuple[str, int, str]] = []
     for run in evidence.story.runs.values():
@@ -435,7 +435,9 @@ def in_order(evidence: Evidence) -> Iterable[str]:
         if call.verb == "raise" and call.outcome == OK:
             sent[call.instance_id].append(call)
     for name, output in evidence.outputs.items():
-        calls = {call.argument: call for call in sent[name]}
+        told = Counter(call.argument for call in sent[name])
+        # Of a word that was told twice nobody can say which of them was heard.
+        calls = {call.argument: call for call in sent[name] if told[call.argument] == 1}
         heard = [calls[word] for word in (output or "").split(",") if word in calls]
         latest = float("-inf")  # when one that was heard already was sent
         for call in heard:

@@ -30,11 +30,16 @@ from tenure_sidecar.actors.sharing.decide import Decision, Owner
 from tenure_sidecar.actors.sharing.inboxes import Inboxes
 from tenure_sidecar.actors.writes import Writes
 from tenure_sidecar.dispatch.dispatcher import Dispatcher
+from tenure_sidecar.dispatch.items import Sent
+from tenure_sidecar.dispatch.loans import Loan, Loans
 from tenure_sidecar.engine.events import ChildCompleted
 from tenure_sidecar.engine.turn import Turn
 from tenure_sidecar.etcd import absent, present, unchanged
 from tenure_sidecar.etcd.client import EtcdClient
 from tenure_sidecar.etcd.watch import Batch, Watch
+from tenure_sidecar.peers.borrower import Borrower
+from tenure_sidecar.peers.frames import Done
+from tenure_sidecar.peers.link import Link
 from tenure_sidecar.store import group
 from tenure_sidecar.store.etcd import judge
 from tenure_sidecar.store.etcd import outbox as outboxes
@@ -508,3 +513,69 @@ def confused_writer(put: Plant) -> None:
         return others, set()
 
     put(group.GroupWriter, "_hold", forgetful)
+
+
+# --- lending --------------------------------------------------------------------------------------
+
+
+@bug("what was lent is not handed out again when the connection breaks")
+def forgotten_loans(put: Plant) -> None:
+    lose = Dispatcher._lose
+
+    def forget(self: Dispatcher, sent: Sent) -> None:
+        if sent.stream.far and sent.stream.closed:
+            self._release(sent)
+        else:
+            lose(self, sent)
+
+    put(Dispatcher, "_lose", forget)
+
+
+@bug("the slot of an activity that was lent stays taken when its result has come")
+def kept_slots(put: Plant) -> None:
+    release = Loans._release
+
+    def keep(self: Loans, loan: Loan) -> None:
+        release(self, loan)
+        loan.stream.activities += 1
+
+    put(Loans, "_release", keep)
+
+
+@bug("a result is acknowledged as soon as it is on its way to the sidecar that lent the activity")
+def early_ack_loan(put: Plant) -> None:
+    finished = Borrower.finished
+
+    def hasty(self: Borrower, token: str, result: Any, ack: Any) -> None:
+        ack(None)
+        finished(self, token, result, lambda _: None)
+
+    put(Borrower, "finished", hasty)
+
+
+@bug("the result of a loan whose lender is gone is taken by whoever lends now for one of its own")
+def stray_loans(put: Plant) -> None:
+    finished, take = Borrower.finished, Link.take
+
+    def to_whoever(self: Borrower, token: str, result: Any, ack: Any) -> None:
+        here: Any = self._look
+        there = list(here.__self__._all.values())
+        for one in (self,) if self in there else there:
+            finished(one, token, result, ack)
+
+    def any_token(self: Link, received: Any) -> None:
+        sent = self._dispatcher._sent
+        mine = [token for token, one in sent.items() if one.task is not None]
+        take(
+            self,
+            [
+                msgspec.structs.replace(one, token=mine[0])
+                if mine and isinstance(one, Done) and one.token not in sent
+                else one
+                for one in received
+            ],
+        )
+
+    put(Loans, "orphan", lambda *_: None)
+    put(Borrower, "finished", to_whoever)
+    put(Link, "take", any_token)

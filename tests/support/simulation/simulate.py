@@ -246,10 +246,13 @@ def _unexpected(context: dict[str, Any]) -> str:
 
 def load(clients: Clients, rng: random.Random) -> None:
     """Clients that come one after the other."""
+
+    async def wide() -> None:  # more than a small app has room for
+        await clients.plain("fan", str(rng.randrange(8, 17)))
+
     kinds: list[Any] = [
         lambda: clients.plain("chain", str(rng.randrange(2, 6))),
         lambda: clients.plain("fan", str(rng.randrange(2, 9))),
-        lambda: clients.plain("fan", str(rng.randrange(8, 17))),  # more than one app has room for
         lambda: clients.plain("family", str(rng.randrange(1, 4))),
         lambda: clients.plain("nap", str(rng.randrange(1, 30))),
         lambda: clients.plain("stumble", "x"),
@@ -268,6 +271,7 @@ def load(clients: Clients, rng: random.Random) -> None:
         clients.run(at_some_time(rng.choice(kinds)))
     for _ in range(2):
         clients.run(at_some_time(clients.crowd))
+        clients.run(at_some_time(wide))
     clients.run(at_some_time(clients.churn))
     for _ in range(2):
         clients.run(clients.talk())

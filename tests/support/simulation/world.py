@@ -177,6 +177,7 @@ class Pod:
         self.engine: AppEngine | None = None
         self.calls: dict[asyncio.Future[Any], None] = {}
         self.app_wanted = role == SIDECAR  # it connects
+        self._mesh: Mesh | None = None
 
     def _process(self) -> Process:
         return self.world.loop.process(self.name, skew=self.skew)
@@ -219,7 +220,7 @@ class Pod:
             store=store,
             identity=Identity(f"{self.name}-{self._boots}", pod=self.name, role=self.role),
             peers=Peers(self.name, _PORT + self._boots) if self.role == SIDECAR else None,
-            connect=_mesh,
+            connect=self._connect,
             clock=process.wall_ns,
             ids=ids,
             codecs={"toy": ToyCodec()},
@@ -241,6 +242,19 @@ class Pod:
         await client.close()
         world.trace.add("stopped", self.name)
         self._die(process)
+
+    def _connect(self, engine: AppEngine, peers: Peers) -> Mesh:
+        """As ``AppEngine`` does it, with a word that comes from the seed."""
+        hello = frames.Hello(engine.identity.name, "default", APP_ID, word=engine.ids.nonce)
+        self._mesh = Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello)
+        return self._mesh
+
+    def borrower(self) -> Pod | None:
+        """One that runs an activity of this one's just now."""
+        if self.engine is None or self._mesh is None or not self.sidecar.alive:
+            return None
+        names = {link.name.rpartition("-")[0] for link in self._mesh._open if link.lent}
+        return next((pod for pod in self.world.apps if pod.name in names), None)
 
     def _die(self, process: Process) -> None:
         """The process ends (from within: not while it runs)."""
@@ -280,7 +294,7 @@ class Pod:
         busy = sum(stream.load for stream in dispatcher.loans.workers)
         # What the app swallowed is at it for ever, as far as anybody knows.
         if far or max(near, busy) > self.app.swallowed:
-            return f"{self.name} has {near} items at its app, {busy} slots of it are taken, {far} are lent"
+            return f"{self.name}: {near} items at its app, {busy} slots taken, {far} lent"
         return ""
 
     # --- the app ------------------------------------------------------------------------------
@@ -348,9 +362,3 @@ class Pod:
 
         sidecar.post(lambda: sidecar.spawn(serve(), "call"), after=network.delay(who, sidecar))
         return await answered
-
-
-def _mesh(engine: AppEngine, peers: Peers) -> Mesh:
-    """As ``AppEngine`` makes it, with a word that comes from the seed."""
-    hello = frames.Hello(engine.identity.name, "default", APP_ID, word=engine.ids.nonce)
-    return Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello)
