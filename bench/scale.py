@@ -1,4 +1,4 @@
-"""What more sidecars cost: one, two and four of one app on one etcd, under the same load.
+"""What more sidecars cost: one, two and four of one app on one etcd, with as many orders each.
 
 All of them share the machine, so this says nothing of speed.  It says what coordination takes: if four
 sidecars need as much of the processors for an activity as one does, and tell etcd as much, then more
@@ -154,7 +154,7 @@ def cost(folder: Path, size: int, *, activities: int, width: int) -> tuple[Cost,
         try:
             fleet.start()
             waits = asyncio.run(heard(fleet))
-            fleet.begin(width=width)
+            fleet.begin(width=width * size)
             fleet.progress(activities // 4)
             found = measure(fleet, activities)
             joined = join(fleet) if size == max(SIZES) else None
@@ -200,7 +200,7 @@ def join(fleet: Fleet) -> tuple[frozenset[int], int, int]:
 
 def show(costs: Sequence[Cost], pauses: Pauses) -> None:
     """The figures as a table."""
-    table = Table(title="one load, more sidecars")
+    table = Table(title="more sidecars, as many orders each")
     for title in (
         *("sidecars", "CPU us", "against 1", "etcd us", "messages", "txns", "lent"),
         *("heard ms", "p99"),
@@ -226,7 +226,9 @@ def main() -> int:
     """Run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--activities", type=int, default=3_000, help="of each size (default 3000)")
-    parser.add_argument("--width", type=int, default=24, help="orders in flight (default 24)")
+    parser.add_argument(
+        "--width", type=int, default=24, help="orders in flight for each sidecar (default 24)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     given = parser.parse_args()
     costs: list[Cost] = []
