@@ -73,6 +73,10 @@ def show(result: dict[str, Any]) -> None:
         table.add_column(title, justify="right")
     table.add_column("goal")
     for one in result["results"]:
+        if not one["samples"]:
+            table.add_row(one["load"], "none was kept: the machine was not quiet", style="red")
+            table.add_section()
+            continue
         for name, title, form in _FIGURES:
             sides = [
                 spread([sample[name] for sample in one["samples"][engine]])
