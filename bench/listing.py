@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from integration.store.samples import Hub, a_creation, a_turn, parent_of
 from support.engine import EngineProcess
-from support.etcd import Cluster
+from support.etcd import BUILT, Cluster
 from tenure_sidecar.engine.events import Status
 from tenure_sidecar.store.etcd import Address, EtcdStore
 from tenure_sidecar.store.port import Create, Store
@@ -183,7 +183,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if given.etcd:
-            cluster = stack.enter_context(Cluster(folder / "etcd"))
+            cluster = stack.enter_context(Cluster(folder / "etcd", version=BUILT))
             address = Address(endpoints=tuple(cluster.urls), timeout=60.0)
             store: Store = EtcdStore(address, namespace="default", app="bench")
             hosts = ",".join(url.partition("//")[2] for url in cluster.urls)
