@@ -192,8 +192,7 @@ LAYERS = (
         "faults under load with a stock SDK app: nothing lost, stuck or counted twice",
         (
             Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
-            # Two at a time: each waits for leases, timers and restarts most of its time.
-            Suite("crash tests", ("tests/cluster", "-n", "2", "--dist=worksteal")),
+            Suite("crash tests", ("tests/cluster",)),
         ),
         limit=1500,
     ),
