@@ -91,8 +91,8 @@ def gaps(times: Sequence[Sequence[int]], begin: int, end: int) -> list[float]:
     return found
 
 
-def measure(fleet: Fleet, activities: int) -> Cost:
-    """What so many activities cost, under the load that there is."""
+def measure(fleet: Fleet, activities: int, waits: Sequence[float]) -> Cost:
+    """What so many activities cost, under the load that there is; ``waits`` as from ``heard``."""
     (member,) = fleet.cluster.members
     assert member.process is not None
     pids = [one.engine.pid for one in fleet.sidecars]
@@ -117,8 +117,8 @@ def measure(fleet: Fleet, activities: int) -> Cost:
         len(pids),
         int(count),
         *(one / count for one in (cpu, etcd, messages, transactions, lent)),
-        heard_p50=0.0,
-        heard_p99=0.0,
+        heard_p50=percentile(waits, 50),
+        heard_p99=percentile(waits, 99),
     )
 
 
@@ -156,7 +156,7 @@ def cost(folder: Path, size: int, *, activities: int, width: int) -> tuple[Cost,
             waits = asyncio.run(heard(fleet))
             fleet.begin(width=width * size)
             fleet.progress(activities // 4)
-            found = measure(fleet, activities)
+            found = measure(fleet, activities, waits)
             joined = join(fleet) if size == max(SIZES) else None
             audit, wrong = asyncio.run(fleet.verdict())
         finally:
@@ -164,15 +164,8 @@ def cost(folder: Path, size: int, *, activities: int, width: int) -> tuple[Cost,
     # The audit knows orders alone.
     wrong = [one for one in wrong if not one.startswith("heard-")]
     assert not wrong, wrong[:20]
-    full = Cost(
-        **{
-            **asdict(found),
-            "heard_p50": percentile(waits, 50),
-            "heard_p99": percentile(waits, 99),
-        }
-    )
     if joined is None:
-        return full, None
+        return found, None
     stayed, begin, end = joined
     times = [
         at
@@ -182,7 +175,7 @@ def cost(folder: Path, size: int, *, activities: int, width: int) -> tuple[Cost,
     ]
     before, during = gaps(times, 2 * begin - end, begin), gaps(times, begin, end)
     ranks = [percentile(one, p) for one in (before, during) for p in (50, 99)]
-    return full, Pauses(len(during), *ranks, moved=PARTITIONS - len(stayed))
+    return found, Pauses(len(during), *ranks, moved=PARTITIONS - len(stayed))
 
 
 def join(fleet: Fleet) -> tuple[frozenset[int], int, int]:
