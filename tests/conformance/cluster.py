@@ -11,8 +11,9 @@ import asyncio
 import itertools
 from pathlib import Path
 
-from support.engine import EngineProcess, free_ports
+from support.engine import EngineProcess
 from support.etcd import Cluster
+from support.ports import free_ports
 
 LEASE = 2  # seconds: etcd's shortest
 

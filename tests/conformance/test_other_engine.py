@@ -28,7 +28,8 @@ from conformance.driver import Driver, SdkError
 from conformance.random_programs import Play, play
 from conformance.sdks import BY_KEY, Sdk
 from conformance.stage import App, Stage, State
-from support.engine import EngineProcess, free_ports
+from support.engine import EngineProcess
+from support.ports import free_ports
 from support.sdks import environment
 
 JUDGE = BY_KEY["ms-py"]  # the SDK that ships the other engine

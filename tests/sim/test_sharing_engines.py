@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -18,6 +19,7 @@ from support.sharers import PARTITIONS, Sharers, of, owned, settled
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
 from tenure_sidecar.actors.sharing.decide import GATEWAY
+from tenure_sidecar.actors.sharing.inboxes import PATIENCE, SURE, SWEEP
 from tenure_sidecar.engine.events import Instant, Status, TaskCompleted
 from tenure_sidecar.store.coordination import Roster
 from tenure_sidecar.store.partition import partition_of
@@ -318,6 +320,50 @@ async def test_what_a_watch_missed_is_found_by_the_sweep() -> None:
     assert await two.finish(instance_id, within=15) == "late"
     assert one.host.sharing is not None
     assert one.host.sharing.inboxes.missed == 1
+    await sharers.stop()
+
+
+class Late:
+    """A watch that tells everything so many seconds later."""
+
+    def __init__(self, queue: asyncio.Queue[Change | None], seconds: float) -> None:
+        self._queue = queue
+        self._seconds = seconds
+
+    def put_nowait(self, change: Change | None) -> None:
+        asyncio.get_running_loop().call_later(self._seconds, self._queue.put_nowait, change)
+
+
+@in_virtual_time
+async def test_what_a_watch_is_behind_with_was_not_missed() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    behind = SWEEP + SURE + 1
+    watchers = sharers.database.watchers
+    sharers.database.watchers = [(s, p, Late(queue, behind)) for s, p, queue in watchers]  # type: ignore[misc]
+    one.store.coordination.heard = partial(passes, behind)  # type: ignore[method-assign]
+    await two.operations.raise_event(instance_id, "word", "late")
+    sharers.database.watchers = watchers
+    assert await two.finish(instance_id, within=15) == "late"
+    await passes(behind + SURE)
+    assert one.host.sharing is not None
+    assert one.host.sharing.inboxes.missed == 0
+    await sharers.stop()
+
+
+@in_virtual_time
+async def test_a_watch_that_never_comes_to_its_end_keeps_no_message_back() -> None:
+    sharers = Sharers()
+    one, two, _ = await sharers.three()
+    instance_id = await one.begin("listen", "1", of(one))
+    await one.operations.wait(instance_id, end=False)
+    one.store.coordination.heard = asyncio.Event().wait  # type: ignore[method-assign, assignment]
+    watchers, sharers.database.watchers = sharers.database.watchers, []
+    await two.operations.raise_event(instance_id, "word", "late")
+    sharers.database.watchers = watchers
+    assert await two.finish(instance_id, within=SWEEP + PATIENCE + SURE + 1) == "late"
     await sharers.stop()
 
 

@@ -1,10 +1,7 @@
 """A real engine process (``tenure dev``, ``tenure sidecar``) for tests: started, killed, paused and
 restarted at will.
 
-The ports are chosen once, so that apps reconnect to the same address after a restart.  They lie
-outside the range from which the kernel takes the ports of outgoing connections: otherwise a client
-that looks for an engine that is gone can be given the engine's own port, connect to itself, and
-keep the engine out.
+The ports are chosen once, so that apps reconnect to the same address after a restart.
 """
 
 from __future__ import annotations
@@ -12,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,31 +18,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from support.ports import free_ports
+
 READY_WITHIN = 120.0  # seconds; a bound for a broken engine, not a target
-PORTS = range(15_000, 32_000)  # below the usual range of outgoing connections, 32,768 and up
-
-_given: set[int] = set()
-
-
-def free_ports(count: int) -> list[int]:
-    """``count`` free TCP ports of the loopback addresses; never the same twice in a process."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.choice(PORTS)
-        if port not in _given and _is_free(port):
-            _given.add(port)
-            found.append(port)
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 class EngineFailedError(AssertionError):

@@ -34,8 +34,8 @@ from typing import Protocol, Self
 
 import trustme
 
-from support.engine import free_ports
 from support.kube.programs import pinned, programs
+from support.ports import free_ports
 
 START_LIMIT = 90.0  # seconds
 BUILT = pinned("go.etcd.io/etcd/server/v3")

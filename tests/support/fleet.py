@@ -27,9 +27,10 @@ from typing import Any
 
 from support.audit import Audit, Story, audit
 from support.balancer import Balancer
-from support.engine import EngineProcess, free_ports
+from support.engine import EngineProcess
 from support.etcd import Cluster
 from support.orders import BRIEF, LONG, App, Effects, Load, Window, early, judge
+from support.ports import free_ports
 from support.proxy import FaultProxy
 from tenure_sidecar.etcd import EtcdClient, Tls
 

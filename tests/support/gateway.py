@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from support.engine import EngineProcess, free_ports
+from support.engine import EngineProcess
+from support.ports import free_ports
 
 WITHIN = 60.0  # seconds; a bound for a broken gateway, not a target
 

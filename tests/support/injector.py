@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.engine import free_ports
 from support.kube.controlplane import ControlPlane
+from support.ports import free_ports
 
 Json = dict[str, Any]
 

@@ -249,6 +249,10 @@ class EtcdClient:
         ``prefix_end(prefix)``."""
         return self._watches.add(key, end, revision=revision, deletes=deletes)
 
+    async def told(self, revision: int) -> None:
+        """Return when this client's watches have been told of everything up to ``revision``."""
+        await self._watches.reached(revision)
+
     # --- leases -----------------------------------------------------------------------------------
 
     async def lease_grant(self, ttl: int) -> Term:

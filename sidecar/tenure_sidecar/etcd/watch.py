@@ -40,6 +40,7 @@ _WATCH = Method("/etcdserverpb.Watch/Watch", pb.WatchRequest, pb.WatchResponse)
 _QUEUE = 4096  # batches
 _CONNECT = 2.0  # seconds
 _ANSWER = 2.0  # seconds for an answer to "are you there?"
+_ALL = -1  # the watch that the answer to a progress request names
 _PAUSE_MIN, _PAUSE_MAX = 0.05, 1.0  # seconds between streams
 
 
@@ -164,6 +165,8 @@ class Watches:
         self._doubt = asyncio.Event()
         self._heard = 0.0
         self._told = 0  # the store's revision when the stream was last heard
+        self._complete = 0  # up to this revision, the stream said, it has told everything
+        self._completed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.streams = 0  # opened so far
 
@@ -179,6 +182,20 @@ class Watches:
     def suspect(self) -> None:
         """Another call to etcd failed: make sure that the stream is not dead."""
         self._doubt.set()
+
+    async def reached(self, revision: int) -> None:
+        """Return when the watches have been told of everything up to ``revision``; a stream that
+        does not answer is given up meanwhile, and told anew.
+
+        etcd answers so only when no watch is behind.  3.5.0 to 3.5.7 may answer before what they
+        send (etcd issue 15220): there, what is on its way counts as told.
+        """
+        while self._watches and self._complete < revision:
+            self._completed.clear()
+            self._doubt.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ANSWER):  # it was behind, or gone: ask again
+                    await self._completed.wait()
 
     async def close(self) -> None:
         """End all watches."""
@@ -222,7 +239,7 @@ class Watches:
         metadata = await self._tokens.metadata()
         call = endpoint.stream(_WATCH, metadata)
         self.streams += 1
-        self._told = 0  # by this one, nothing
+        self._told = self._complete = 0  # by this one, nothing
         self._outbox = asyncio.Queue()
         self._creating.clear()
         watches, self._watches = self._watches, {}
@@ -296,6 +313,9 @@ class Watches:
                 number = asked
         watch = self._watches.get(number)
         if watch is None:  # the answer to a progress request, or a watch that was closed
+            if number == _ALL:
+                self._complete = revision
+                self._completed.set()
             return
         if response.canceled:
             self._cancelled(number, watch, response)

@@ -153,3 +153,8 @@ class Coordination(Protocol):
         For the slow sweep: what is here and unknown to the owner was missed by its watch.
         """
         ...
+
+    async def heard(self) -> None:
+        """Return when the watches of this process have told everything that was committed before
+        the call; what they have not told then, they never will.  Raises: StoreError."""
+        ...

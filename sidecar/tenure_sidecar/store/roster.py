@@ -279,3 +279,6 @@ class MemoryCoordination:
         """See ``Coordination.arrivals``."""
         found = self._store.database.arrivals(set(partitions))
         return [one for one in found if after is None or one > after][:limit]
+
+    async def heard(self) -> None:
+        """See ``Coordination.heard``: watches are told within the write."""

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from conformance.sdks import SDKS
-from support.engine import free_ports
 from support.pages import Command, Shell, commands, files, fits, needs_a_cluster
+from support.ports import free_ports
 from support.sdks import environment
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import aiohttp
 from aiohttp import web
 
-from support.engine import free_ports
+from support.ports import free_ports
 
 _HOP = {"host", "connection", "transfer-encoding", "content-length"}
 _WITHIN = 60.0  # seconds

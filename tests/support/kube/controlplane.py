@@ -15,12 +15,12 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from support.engine import free_ports
 from support.kube.between import Between
 from support.kube.certificates import ADMIN, CONTROLLERS, SCHEDULER, Certificates
 from support.kube.kubectl import Kubectl
 from support.kube.processes import Program
 from support.kube.programs import programs
+from support.ports import free_ports
 
 READY_WITHIN = 180.0  # seconds; a bound for a loaded machine, not a target
 ANSWER_WITHIN = 60.0  # seconds

@@ -7,8 +7,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from support.engine import free_ports
 from support.kube.processes import Program
+from support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN = 120.0  # seconds; a bound for a loaded machine

@@ -11,10 +11,10 @@ from typing import Any
 
 import trustme
 
-from support.engine import free_ports
 from support.gateway import GatewayProcess
 from support.helm import Helm, example
 from support.kube.controlplane import ControlPlane
+from support.ports import free_ports
 
 LIMIT = 180.0  # seconds; a bound for what hangs, not a target
 KINDS = {"APIService", "ClusterRole", "ClusterRoleBinding", "RoleBinding", "ServiceAccount"}

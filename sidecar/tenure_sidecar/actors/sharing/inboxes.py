@@ -3,13 +3,15 @@
 A watch begins with a gap: from there on nothing is missed, so what is there already is looked for
 then (``resume``), and again whenever the watch has lost its place.  What comes meanwhile must not
 overtake what is looked for: it is looked for as well.  The sweep asks the store from
-time to time for rows that nobody here knows, those of delayed starts when their time has come.  It
-should never find one: ``missed`` counts them.
+time to time for rows that nobody here knows, those of delayed starts when their time has come, and
+lets the watches tell first what they are behind with.  It should never find one: ``missed`` counts
+them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,7 +34,8 @@ SKIPS = 99  # sweeps left out in a row while nothing changes: ten minutes
 # Except for one: a delayed start that nobody heard of comes due within the reminders' window, and
 # those behind it the reminders read.
 _LATE = WINDOW // SWEEP + 2
-SURE = 2.0  # seconds after which a row that is still unknown was missed
+SURE = 2.0  # seconds after which a row that the watch was past, and is still unknown, was missed
+PATIENCE = 10.0  # seconds for watches to tell what they are behind with, a dead stream's among them
 _PAGE = 1_000
 _RETRY = 0.5  # seconds until a watch that failed is begun anew
 
@@ -155,7 +158,11 @@ class Inboxes:
         unknown = await self._unknown()
         if not unknown:
             return 0
-        await asyncio.sleep(SURE)  # most are on their way, or were taken since they were read
+        # Most are on their way, or were taken since they were read.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._coordination.heard()
+        await asyncio.sleep(SURE)
         missed = unknown & await self._unknown()
         for instance_id in sorted({instance_id for instance_id, _ in missed}):
             _log.error("a message was missed by the watch and found by the sweep", of=instance_id)

@@ -89,6 +89,10 @@ class EtcdCoordination:
         """See ``Coordination.arrivals``."""
         return await self._store.arrivals(partitions, after=after, limit=limit)
 
+    async def heard(self) -> None:
+        """See ``Coordination.heard``."""
+        await self._store.heard()
+
 
 async def _changes(watch: Watch) -> AsyncIterator[tuple[int, Sequence[Event]]]:
     """Events by revision; none of them = a gap up to that revision."""

@@ -310,6 +310,11 @@ class EtcdStore:
             lambda: self._scanner.arrivals(partitions, after=after, limit=limit)
         )
 
+    async def heard(self) -> None:
+        """See ``Coordination.heard``."""
+        _, revision = await self.client.snapshot((Get(self._keys.meta),))
+        await self.client.told(revision)
+
     async def recover(self, partitions: Sequence[int]) -> None:
         """Send what very large turns of earlier owners left to send.  Raises: StoreError."""
         await self._writer.finish(await self._scanner.outboxes(partitions))
