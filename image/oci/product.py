@@ -5,6 +5,7 @@ Interpreter and packages change rarely: their layers are kept in the user's cach
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from oci import sbom
@@ -108,16 +110,25 @@ def cached(kind: str, key: str, entries: Callable[[Path], Iterable[Entry]]) -> B
         entries: of the layer; the folder that it is given lasts until the layer is written.
     """
     file = cache() / f"{kind}-{key}.tar"
-    if not file.exists():
-        say(f"making the layer '{kind}' (once; {file})")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}")
-        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
-            layer(entries(Path(scratch)), part)
-        part.rename(file)
+    with _alone(file):
+        if not file.exists():
+            say(f"making the layer '{kind}' (once; {file})")
+            part = file.with_suffix(f".{os.getpid()}")
+            with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+                layer(entries(Path(scratch)), part)
+            part.rename(file)
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     return Blob(file, digest, file.stat().st_size)
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """While this lasts, no other process makes what is cached at ``place``."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def names(blob: Blob) -> list[str]:
@@ -158,16 +169,17 @@ def site(kind: str, lock: Path) -> Blob:
 def installed(lock: Path) -> Path:
     """The locked packages, installed and compiled; from the cache when they were before."""
     folder = cache() / f"site-{_hash(lock.read_bytes(), sys.version.encode())}"
-    if not folder.exists():
-        say(f"installing the packages of {lock.name} (once; {folder})")
-        part = folder.with_name(f"{folder.name}.{os.getpid()}")
-        _install(
-            *("--no-deps", "--require-hashes", "--only-binary=:all:"),
-            *("--target", str(part), "-r", str(lock)),
-        )
-        _compile(part)
-        shutil.rmtree(part / "bin", ignore_errors=True)
-        part.rename(folder)
+    with _alone(folder):
+        if not folder.exists():
+            say(f"installing the packages of {lock.name} (once; {folder})")
+            part = folder.with_name(f"{folder.name}.{os.getpid()}")
+            _install(
+                *("--no-deps", "--require-hashes", "--only-binary=:all:"),
+                *("--target", str(part), "-r", str(lock)),
+            )
+            _compile(part)
+            shutil.rmtree(part / "bin", ignore_errors=True)
+            part.rename(folder)
     return folder
 
 

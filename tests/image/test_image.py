@@ -14,13 +14,16 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 from oci import sbom
 from oci.archive import Entry, Image, layer, write
-from oci.product import LAYERS, build, image_of, unpack
+from oci.product import LAYERS, build, cached, image_of, unpack
 from oci.rootfs import BY_NAME, LIBRARIES, VERSION, libraries
 
 from tenure_common.version import VERSION as TENURE
@@ -246,3 +249,22 @@ def test_a_small_image(tmp_path: Path) -> None:
     assert archive.described["digest"] == digest
     first, second = ([*tar.getnames()] for tar in archive.layers())
     assert first == second == ["bin", "bin/sh", "etc", "etc/motd"]
+
+
+def test_two_that_need_a_layer_at_once_make_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made, both = 0, Barrier(2)
+
+    def entries(_: Path) -> list[Entry]:
+        nonlocal made
+        made += 1
+        with suppress(BrokenBarrierError):
+            both.wait(0.5)  # if the other one comes in here too, it is within this time
+        return []
+
+    with ThreadPoolExecutor() as pool:
+        one, two = pool.map(lambda _: cached("test", "key", entries), range(2))
+    assert one == two
+    assert made == 1
