@@ -417,13 +417,17 @@ class Fleet:
 
     # --- the end ------------------------------------------------------------------------------
 
-    async def verdict(self) -> tuple[Audit, list[str]]:
-        """End the load and judge; the audit of etcd, and everything that is wrong."""
+    async def verdict(self, *, ahead: float = 0) -> tuple[Audit, list[str]]:
+        """End the load and judge; the audit of etcd, and everything that is wrong.
+
+        ``ahead``: by how many seconds the clock of a sidecar was before that of an app at most.
+        """
         assert self.load is not None
         report = await asyncio.to_thread(self.load.end)
         found = await audit(self.cluster.urls, app=self.app_id, story=self.story, tls=self._tls)
         effects = self.effects.read()
-        wrong = early(effects, found.due)
+        due = {order: at - round(ahead * 1e9) for order, at in found.due.items()}
+        wrong = early(effects, due)
         wrong += judge(
             report,
             effects,
