@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from oci import sbom
@@ -110,25 +109,28 @@ def cached(kind: str, key: str, entries: Callable[[Path], Iterable[Entry]]) -> B
         entries: of the layer; the folder that it is given lasts until the layer is written.
     """
     file = cache() / f"{kind}-{key}.tar"
-    with _alone(file):
-        if not file.exists():
-            say(f"making the layer '{kind}' (once; {file})")
-            part = file.with_suffix(f".{os.getpid()}")
-            with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
-                layer(entries(Path(scratch)), part)
-            part.rename(file)
+
+    def make(part: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="tenure-image-") as scratch:
+            layer(entries(Path(scratch)), part)
+
+    _once(file, f"making the layer '{kind}'", make)
     with file.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     return Blob(file, digest, file.stat().st_size)
 
 
-@contextmanager
-def _alone(place: Path) -> Generator[None]:
-    """While this lasts, no other process makes what is cached at ``place``."""
+def _once(place: Path, doing: str, make: Callable[[Path], None]) -> None:
+    """Have something in the cache: ``make`` it unless it is there, or another process makes it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_name(f"{place.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if place.exists():
+            return
+        say(f"{doing} (once; {place})")
+        part = place.with_name(f"{place.name}.{os.getpid()}")
+        make(part)
+        part.rename(place)
 
 
 def names(blob: Blob) -> list[str]:
@@ -169,17 +171,16 @@ def site(kind: str, lock: Path) -> Blob:
 def installed(lock: Path) -> Path:
     """The locked packages, installed and compiled; from the cache when they were before."""
     folder = cache() / f"site-{_hash(lock.read_bytes(), sys.version.encode())}"
-    with _alone(folder):
-        if not folder.exists():
-            say(f"installing the packages of {lock.name} (once; {folder})")
-            part = folder.with_name(f"{folder.name}.{os.getpid()}")
-            _install(
-                *("--no-deps", "--require-hashes", "--only-binary=:all:"),
-                *("--target", str(part), "-r", str(lock)),
-            )
-            _compile(part)
-            shutil.rmtree(part / "bin", ignore_errors=True)
-            part.rename(folder)
+
+    def make(part: Path) -> None:
+        _install(
+            *("--no-deps", "--require-hashes", "--only-binary=:all:"),
+            *("--target", str(part), "-r", str(lock)),
+        )
+        _compile(part)
+        shutil.rmtree(part / "bin", ignore_errors=True)
+
+    _once(folder, f"installing the packages of {lock.name}", make)
     return folder
 
 

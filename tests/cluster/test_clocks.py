@@ -17,9 +17,7 @@ from support.etcd import Cluster
 from support.fleet import Fleet, Sidecar
 
 WIDTH = 12
-LEASE = (
-    10  # seconds: the default; what a wrong clock could end is not to be ended by a busy machine
-)
+LEASE = 10  # seconds: the default, so that a lease is not ended by a busy machine
 PROGRAM = (str(Path(__file__).parent / "wrong_clock.py"),)
 HOUR = 3600
 

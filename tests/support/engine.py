@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -132,6 +133,16 @@ class EngineProcess:
         """Work streams that are connected."""
         with urllib.request.urlopen(f"{self.http_url}/v1.0/metadata") as answer:  # noqa: S310
             return int(json.load(answer)["workflows"]["connectedWorkers"])
+
+    def metric(self, name: str) -> float:
+        """Sum of one of its metrics over its labels; -1 when it does not answer.  Of a sidecar."""
+        try:
+            with urllib.request.urlopen(f"{self.health_url}/metrics", timeout=5) as answer:  # noqa: S310 - our own
+                text = answer.read().decode()
+        except OSError:
+            return -1.0
+        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found)) if found else -1.0
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of the log."""

@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -105,14 +102,7 @@ class Sidecar:
 
     def metric(self, name: str) -> float:
         """One of its metrics; -1 when it does not answer."""
-        try:
-            url = f"{self.engine.health_url}/metrics"
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own
-                text = answer.read().decode()
-        except (OSError, urllib.error.URLError):
-            return -1.0
-        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-        return sum(map(float, found)) if found else -1.0
+        return self.engine.metric(name)
 
 
 class Fleet:

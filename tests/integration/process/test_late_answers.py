@@ -50,6 +50,12 @@ class Pair:
         item = self.one.worker.next()
         return item["orchestratorRequest"]["instanceId"], item
 
+    def first_activity(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """The same, and the activity that its first turn calls."""
+        instance_id, item = self.first_turn()
+        self.one.worker.call(item, "a")
+        return instance_id, item, self.one.worker.activity(instance_id)
+
     def end(self, instance_id: str, turn: dict[str, Any], output: str) -> None:
         """Answer the last turn, and do so again wherever it comes when its owner changes."""
         self.two.worker.complete(turn, output)
@@ -105,9 +111,7 @@ async def test_a_turn_that_ends_when_its_owner_is_another_one_counts_for_nothing
 async def test_an_activity_that_ends_when_its_owner_is_another_one_counts_for_nothing(
     pair: Pair,
 ) -> None:
-    instance_id, item = pair.first_turn()
-    pair.one.worker.call(item, "a")
-    activity = pair.one.worker.activity(instance_id)
+    instance_id, _, activity = pair.first_activity()
     pair.fleet.pause(pair.one.sidecar)
     again = pair.two.worker.activity(instance_id)
     assert key(again) == key(activity), "an activity keeps its key, or it cannot be made idempotent"
@@ -151,10 +155,8 @@ async def test_answers_that_come_twice_and_in_another_order_count_once(pair: Pai
 
 
 async def test_an_answer_for_another_task_counts_for_nothing(pair: Pair) -> None:
-    instance_id, item = pair.first_turn()
+    instance_id, _, activity = pair.first_activity()
     worker = pair.one.worker
-    worker.call(item, "a")
-    activity = worker.activity(instance_id)
     worker.result(activity, "of a task that was never scheduled", task=77, token="")
     worker.result(activity, "of nobody's task", token="of nobody")
     worker.result(activity, "a")
@@ -165,10 +167,8 @@ async def test_an_answer_for_another_task_counts_for_nothing(pair: Pair) -> None
 
 
 async def test_an_answer_after_the_workflow_began_anew_counts_for_nothing(pair: Pair) -> None:
-    instance_id, item = pair.first_turn()
+    instance_id, item, activity = pair.first_activity()
     worker = pair.one.worker
-    worker.call(item, "a")
-    activity = worker.activity(instance_id)
     worker.result(activity, "a")
     turn = worker.turn(instance_id)
     worker.anew(turn, "second")
@@ -181,10 +181,8 @@ async def test_an_answer_after_the_workflow_began_anew_counts_for_nothing(pair: 
 
 
 async def test_an_answer_for_a_workflow_that_is_no_more_counts_for_nothing(pair: Pair) -> None:
-    instance_id, item = pair.first_turn()
+    instance_id, item, activity = pair.first_activity()
     worker = pair.one.worker
-    worker.call(item, "a")
-    activity = worker.activity(instance_id)
     pair.two.client.terminate(instance_id)
     pair.ended(instance_id, None)
     worker.result(activity, "after its end")

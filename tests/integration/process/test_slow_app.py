@@ -7,7 +7,6 @@ given up.
 
 from __future__ import annotations
 
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -42,14 +41,6 @@ def resident(engine: EngineProcess) -> int:
     """Bytes of memory that the process has."""
     pages = int(Path(f"/proc/{engine.pid}/statm").read_text().split()[1])
     return pages * 4096
-
-
-def metric(engine: EngineProcess, name: str) -> float:
-    """One of its metrics."""
-    with urllib.request.urlopen(f"{engine.health_url}/metrics") as answer:  # noqa: S310
-        lines = answer.read().decode().splitlines()
-    (found,) = [line for line in lines if line.startswith(f"{name} ")]
-    return float(found.split()[1])
 
 
 class Quick:
@@ -105,9 +96,9 @@ def test_others_go_on_and_nothing_is_lost(engine: EngineProcess) -> None:
                     other.start(instance_id)
                 quick.until(*small)
                 assert resident(engine) - rest < MOST
-                assert 0 < metric(engine, "tenure_work_items_in_flight") < WORKFLOWS * EACH / 2
+                assert 0 < engine.metric("tenure_work_items_in_flight") < WORKFLOWS * EACH / 2
                 # The slow one is given up, and all that it had is done by the other one.
                 quick.until(*large)
-                assert metric(engine, "tenure_work_items_redelivered_total") > 0
+                assert engine.metric("tenure_work_items_redelivered_total") > 0
         for instance_id in (*small, *large):
             assert other.output(instance_id) == "over"
