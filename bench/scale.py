@@ -174,6 +174,8 @@ def cost(folder: Path, size: int, *, activities: int, width: int) -> tuple[Cost,
         if instance_id.startswith("order")
     ]
     before, during = gaps(times, 2 * begin - end, begin), gaps(times, begin, end)
+    if not before or not during:
+        sys.exit("too little ran while a sidecar joined to tell a pause: give a larger --width")
     ranks = [percentile(one, p) for one in (before, during) for p in (50, 99)]
     return found, Pauses(len(during), *ranks, moved=PARTITIONS - len(stayed))
 
