@@ -1,4 +1,5 @@
-"""What all tests have in common: two things that would cost more than the tests themselves.
+"""What all tests have in common: how long a case of a law takes is not what is asked on a slow machine,
+and two things that would cost more than the tests themselves.
 
 Where the package ``rich`` is installed, structlog's default draws a frame around each traceback, with
 the source and the local variables: half a second of a processor for every error that a test plants.
@@ -10,6 +11,10 @@ from __future__ import annotations
 import gc
 
 import structlog
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("laws")
 
 
 def pytest_configure() -> None:

@@ -6,8 +6,8 @@ follow each other in the order of the tests, but the next one begins as soon as 
 the one before has begun, so that slow ones (an SDK that waits before it connects again) cost
 nothing while there is other work.
 
-Lone scenarios borrow an engine from a pool.  It comes back when the scenario passed; it goes with
-the scenario when that failed or has flags of its own.
+Lone scenarios borrow an engine from a pool.  It comes back when the scenario passed and the last of
+its workers is gone; it goes with the scenario when that failed or has flags of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 
 from conformance.driver import Driver
 from conformance.sdks import Sdk
-from conformance.stage import App, Stage
+from conformance.stage import PATIENCE, POLL, App, Stage
 from conformance.suite import Scenario
 from support.engine import EngineProcess
 from support.sdks import environment
@@ -136,6 +136,8 @@ class Engines:
         engine = idle.pop() if idle and not args else await self.start(transport, args)
         try:
             yield engine
+            if not args:
+                await _left(engine)
         except BaseException as error:
             error.add_note(f"engine's log:\n{engine.tail()}")
             await asyncio.to_thread(engine.close)
@@ -150,6 +152,13 @@ class Engines:
         for engines in self._idle.values():
             for engine in engines:
                 await asyncio.to_thread(engine.close)
+
+
+async def _left(engine: EngineProcess) -> None:
+    """Wait until the engine has seen the end of every worker; the next scenario may want none."""
+    async with asyncio.timeout(PATIENCE):
+        while await asyncio.to_thread(engine.workers):
+            await asyncio.sleep(POLL)
 
 
 class Run:

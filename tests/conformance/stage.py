@@ -203,6 +203,11 @@ class Stage:
             message = f"wanted {want}, last seen {seen}"
             raise AssertionError(message) from error
 
+    async def workers(self, count: int) -> None:
+        """Wait until the engine has ``count`` workers: to an SDK a worker is started before its
+        stream is open, and stopped before the engine sees the stream's end."""
+        await self.eventually(lambda: asyncio.to_thread(self.engine.workers), count)
+
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the SDK says that the engine is not reachable."""
         async with asyncio.timeout(PATIENCE):

@@ -12,7 +12,7 @@ import pytest
 from support.simulation.faults import LEAST
 from support.simulation.simulate import simulate
 
-SEEDS = 200
+SEEDS = 60  # of the bugs in planted.py all but one are found in fewer; `make sim` plays more
 AT_ONCE = 5  # seeds of one test
 
 

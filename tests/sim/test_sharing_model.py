@@ -411,7 +411,7 @@ def wander(first: World, *, seed: int, length: int) -> None:
         check(world)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)  # a minute of a processor, of which others may have most
 @pytest.mark.parametrize(
     ("partitions", "faults", "least"),
     [

@@ -2,8 +2,8 @@
 
 They live in the user's cache (``$XDG_CACHE_HOME/tenure/sdks/<name>-<version>-<hash of the lock>``),
 outside the tree; a changed lock makes a new folder.  An environment is built when it is first asked
-for, and what is being installed is said on standard error.  ``python -m support.sdks`` (with
-``tests`` on the path) builds all of them.
+for, and what is being installed is said on standard error.  ``tests/conformance/build.py`` builds all
+of them, or those that are named.
 """
 
 from __future__ import annotations
@@ -170,12 +170,9 @@ def _say(text: str) -> None:
     print(text, file=sys.__stderr__, flush=True)
 
 
-def main() -> None:
-    """Build all environments."""
-    for sdk in (*SDKS, *CLIENTS):
-        environment(sdk)
-        _say(f"ready: {sdk.title}")
-
-
-if __name__ == "__main__":
-    main()
+def main(names: Sequence[str]) -> None:
+    """Build the environments of these SDKs, or all."""
+    known = {sdk.key: sdk for sdk in (*SDKS, *CLIENTS)}
+    for name in names or known:
+        environment(known[name])
+        _say(f"ready: {known[name].title}")

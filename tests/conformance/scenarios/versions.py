@@ -49,6 +49,7 @@ async def strict_worker_rejects_others(stage: Stage) -> None:
     assert state is not None
     assert state.status in {"PENDING", "RUNNING"}
     await old.ask("stop_worker")
+    await stage.workers(0)
     await stage.app("new", version="2.0", match="STRICT", on_mismatch="REJECT")
     assert (await old.done(instance)).output == "found"
 
@@ -66,8 +67,10 @@ def _version(name: str, *, latest: bool) -> dict[str, Any]:
     return {"name": "named", "version": name, "latest": latest, "program": [*GO, give(name)]}
 
 
-async def _change(app: App, *workflows: dict[str, Any]) -> None:
+async def _change(stage: Stage, app: App, *workflows: dict[str, Any]) -> None:
+    """A new worker in place of the old one, which must be given nothing more."""
     await app.ask("stop_worker")
+    await stage.workers(0)
     await app.ask("start_worker", options={"workflows": list(workflows)})
 
 
@@ -77,7 +80,7 @@ async def named_version_is_kept(stage: Stage) -> None:
     app = await stage.app("app", workflows=[_version("v1", latest=True)])
     old = await app.start("named", stage.id("old"))
     await app.started(old)
-    await _change(app, _version("v1", latest=False), _version("v2", latest=True))
+    await _change(stage, app, _version("v1", latest=False), _version("v2", latest=True))
     new = await app.start("named", stage.id("new"))
     for instance, version in ((old, "v1"), (new, "v2")):
         await app.event(instance, "go")
@@ -90,10 +93,10 @@ async def missing_version_stalls(stage: Stage) -> None:
     app = await stage.app("app", workflows=[_version("v1", latest=True)])
     instance = await app.start("named", stage.id())
     await app.started(instance)
-    await _change(app, _version("v2", latest=True))
+    await _change(stage, app, _version("v2", latest=True))
     await app.event(instance, "go")
     await app.until(instance, "STALLED")
-    await _change(app, _version("v1", latest=False), _version("v2", latest=True))
+    await _change(stage, app, _version("v1", latest=False), _version("v2", latest=True))
     assert (await app.done(instance)).output == "v1"
 
 
@@ -109,7 +112,7 @@ async def patch_is_taken_by_new_instances(stage: Stage) -> None:
     app = await stage.app("app", workflows=[_patchable(with_patch=False)])
     old = await app.start("patchable", stage.id("old"))
     await app.started(old)
-    await _change(app, _patchable(with_patch=True))
+    await _change(stage, app, _patchable(with_patch=True))
     new = await app.start("patchable", stage.id("new"))
     for instance, expected in ((old, False), (new, True)):
         await app.event(instance, "go")
@@ -123,10 +126,10 @@ async def patch_mismatch_stalls(stage: Stage) -> None:
     app = await stage.app("app", workflows=[_patchable(with_patch=True)])
     instance = await app.start("patchable", stage.id())
     await app.started(instance)
-    await _change(app, _patchable(with_patch=False))
+    await _change(stage, app, _patchable(with_patch=False))
     await app.event(instance, "go")
     await app.until(instance, "STALLED")
-    await _change(app, _patchable(with_patch=True))
+    await _change(stage, app, _patchable(with_patch=True))
     await app.until(instance, "RUNNING")
     await app.event(instance, "end")
     assert (await app.done(instance)).output is True

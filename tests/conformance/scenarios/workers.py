@@ -42,6 +42,7 @@ async def worker_reconnects(stage: Stage) -> None:
     # The turn after the first activity is committed: it must not run again.
     await app.until(instance, lambda state: state.custom_status == "waiting")
     await app.ask("stop_worker")
+    await stage.workers(0)
     await app.event(instance, "go", 1)
     await app.ask("start_worker", options={})
     assert (await app.done(instance)).output == 2
@@ -56,7 +57,9 @@ async def other_worker_takes_over(stage: Stage) -> None:
     instance = await first.start([*steps, give([var("a"), var("b")])], stage.id())
     await first.started(instance)
     second = await stage.open("second", worker={})
+    await stage.workers(2)
     await first.ask("stop_worker")
+    await stage.workers(1)
     await first.event(instance, "go")
     output = (await first.done(instance)).output
     assert output[1] == second.name
@@ -68,6 +71,8 @@ async def two_workers_share(stage: Stage) -> None:
     options = {"max_activities": 2, "threads": 6}
     first = await stage.open("first", worker=options)
     second = await stage.open("second", worker=options)
+    # A worker without a limit of its own is given all four when it is the only one.
+    await stage.workers(2)
     key = stage.id()
     fan = loop(4, [task(activity("gate", key), push="all")])
     instance = await first.start([fan, wait_all("all", "who"), give(var("who"))], key)
@@ -121,6 +126,7 @@ async def worker_comes_back_to_a_long_history(stage: Stage) -> None:
     # The turn after the last activity is committed: it must not run again.
     await app.until(instance, lambda state: state.custom_status == "waiting")
     await app.ask("stop_worker")
+    await stage.workers(0)
     await app.ask("start_worker", options={})
     await app.event(instance, "go")
     assert (await app.done(instance)).output == 40
@@ -133,9 +139,12 @@ async def clients_without_worker(stage: Stage) -> None:
     client = await stage.open("client", worker=None)
     instance = await client.start([*do(event("go"), "v"), give(var("v"))], stage.id())
     await client.event(instance, "go", "kept")
-    state = await client.get(instance)
-    assert state is not None
-    assert state.status == "PENDING"
+    for op, expected in ((None, "PENDING"), ("suspend", "SUSPENDED"), ("resume", "PENDING")):
+        if op is not None:
+            await client.ask(op, instance=instance)
+        state = await client.get(instance)
+        assert state is not None
+        assert state.status == expected, op
     await client.ask("start_worker", options={})
     assert (await client.done(instance)).output == "kept"
 

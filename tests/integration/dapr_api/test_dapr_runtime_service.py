@@ -60,9 +60,12 @@ class Dapr:
         self._channel.close()
 
 
-@pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineProcess]:
-    engine = EngineProcess(tmp_path, args=[f"--transport={request.param}"])
+@pytest.fixture(scope="module", params=KINDS)
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EngineProcess]:
+    args = [f"--transport={request.param}"]
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"), args=args)
     engine.start()
     yield engine
     engine.close()
@@ -130,9 +133,12 @@ def test_metadata(engine: EngineProcess, dapr: Dapr) -> None:
 # --- the token ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=KINDS)
-def guarded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineProcess]:
-    engine = EngineProcess(tmp_path, args=[f"--transport={request.param}", f"--api-token={TOKEN}"])
+@pytest.fixture(scope="module", params=KINDS)
+def guarded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EngineProcess]:
+    args = [f"--transport={request.param}", f"--api-token={TOKEN}"]
+    engine = EngineProcess(tmp_path_factory.mktemp("guarded"), args=args)
     engine.start()
     yield engine
     engine.close()

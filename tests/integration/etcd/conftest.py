@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from time import monotonic
@@ -10,6 +11,7 @@ import pytest
 
 from support.etcd import Cluster
 from support.proxy import FaultProxy
+from tenure_common.errors import EtcdUnavailableError
 from tenure_sidecar.etcd import EtcdClient
 
 
@@ -36,7 +38,22 @@ async def proxy(etcd_server: Cluster) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def far(proxy: FaultProxy) -> AsyncIterator[EtcdClient]:
-    """A client of the shared server behind the proxy; it gives up soon."""
+    """A client of the shared server behind the proxy, connected; it gives up soon."""
     client = EtcdClient([proxy.url], clock=monotonic, timeout=1.0, connect_timeout=0.5, silence=0.2)
+    connected = False
+    while not connected:  # on a busy machine the first try may take longer
+        with contextlib.suppress(EtcdUnavailableError):
+            await client.get(b"nothing")
+            connected = True
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def patient(proxy: FaultProxy) -> AsyncIterator[EtcdClient]:
+    """The same, but it never connects anew because an answer takes long: for tests that count."""
+    client = EtcdClient(
+        [proxy.url], clock=monotonic, timeout=60.0, connect_timeout=60.0, silence=3600.0
+    )
     yield client
     await client.close()

@@ -69,15 +69,15 @@ async def test_a_watch_may_begin_in_the_past(client: EtcdClient, prefix: bytes) 
 
 
 async def test_many_watches_share_a_connection(
-    proxy: FaultProxy, far: EtcdClient, prefix: bytes
+    proxy: FaultProxy, patient: EtcdClient, prefix: bytes
 ) -> None:
-    watches = [far.watch(prefix + b"%d" % n) for n in range(64)]
+    watches = [patient.watch(prefix + b"%d" % n) for n in range(64)]
     await asyncio.gather(*(watch.started() for watch in watches))
     for n in (63, 0):
-        await far.put(prefix + b"%d" % n, b"")
+        await patient.put(prefix + b"%d" % n, b"")
         assert names(await anext(watches[n]), prefix) == [str(n)]
     assert proxy.accepted <= 2  # and one for renewals
-    assert far._watches.streams == 1
+    assert patient._watches.streams == 1
 
 
 async def test_a_closed_watch_ends_and_leaves_the_others(client: EtcdClient, prefix: bytes) -> None:

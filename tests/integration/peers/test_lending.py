@@ -21,7 +21,7 @@ from tenure_sidecar.engine import events as ev
 from tenure_sidecar.engine.settings import Concurrency
 from tenure_sidecar.wire.codec import ActivityResult
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

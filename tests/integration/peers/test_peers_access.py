@@ -29,7 +29,7 @@ from tenure_sidecar.peers.tls import PeerTls, app_name
 APP = app_name("ns", "sim")
 WORD = "the word of the process"
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 class Files:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ from tenure_sidecar.store.sqlite.schema import VERSION
 FAULTY_DISK = Path(__file__).parents[1] / "store" / "faulty_disk.c"
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EngineProcess]:
-    engine = EngineProcess(tmp_path)
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """One for all: whatever was done to it, the next one finds it sound."""
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"))
     engine.start()
     yield engine
     engine.close()
@@ -43,6 +45,11 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
 def client(engine: EngineProcess) -> Iterator[Client]:
     with Client(engine.taskhub_address) as client:
         yield client
+
+
+def unique(name: str) -> str:
+    """An instance id that no other test uses."""
+    return f"{name}-{uuid.uuid4().hex}"
 
 
 def refused(client: Client, method: str, request: bytes) -> tuple[grpc.StatusCode, str]:
@@ -64,8 +71,9 @@ def shown(engine: EngineProcess, instance_id: str) -> dict[str, Any]:
     return dict(json.loads(fetched(engine, path)))
 
 
-def works(client: Client, instance_id: str = "sound") -> None:
+def works(client: Client) -> None:
     """A workflow runs to its end."""
+    instance_id = unique("sound")
     with Worker(client) as worker:
         client.start(instance_id)
         worker.complete(worker.turn(instance_id), "fine")
@@ -134,31 +142,34 @@ def test_a_history_over_a_workers_limit_stalls_its_workflow_alone(
 
 
 def test_an_answer_with_an_unknown_token_is_ignored(client: Client) -> None:
+    workflow = unique("w")
     with Worker(client) as worker:
-        client.start("w")
-        item = worker.turn("w")
+        client.start(workflow)
+        item = worker.turn(workflow)
         worker.complete(item, "no", token="of nobody")
         worker.complete(item, "yes")
-        assert client.output("w") == "yes"
+        assert client.output(workflow) == "yes"
     works(client)
 
 
 def test_an_answer_that_comes_twice_counts_once(client: Client) -> None:
+    workflow = unique("w")
     with Worker(client) as worker:
-        client.start("w")
-        item = worker.turn("w")
+        client.start(workflow)
+        item = worker.turn(workflow)
         worker.complete(item, "first")
         worker.complete(item, "second")
-        assert client.output("w") == "first"
+        assert client.output(workflow) == "first"
     works(client)
 
 
 def test_an_answer_that_makes_no_sense_is_refused_and_the_turn_runs_again(client: Client) -> None:
+    workflow = unique("w")
     with Worker(client) as worker:
-        client.start("w")
-        worker.rewind(worker.turn("w"))
-        worker.complete(worker.turn("w"), "yes")
-        assert client.output("w") == "yes"
+        client.start(workflow)
+        worker.rewind(worker.turn(workflow))
+        worker.complete(worker.turn(workflow), "yes")
+        assert client.output(workflow) == "yes"
     works(client)
 
 

@@ -22,7 +22,7 @@ Told = tuple[str, str | None]
 
 async def read(changes: AsyncIterator[HeadChange], count: int) -> list[HeadChange]:
     """The next ``count`` changes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(changes) for _ in range(count)]
 
 

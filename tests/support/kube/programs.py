@@ -153,23 +153,23 @@ def _name(folder: Path, name: str, package: str) -> None:
 
 def _compile(command: Sequence[str], environment: Mapping[str, str], *, total: int) -> None:
     """Run the build at low priority; say how many packages are compiled."""
-    process = subprocess.Popen(
-        command, cwd=SOURCE, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    os.setpriority(os.PRIO_PROCESS, process.pid, 10)
     began = said = time.monotonic()
     last: list[str] = []
-    assert process.stderr is not None
-    for done, line in enumerate(process.stderr, start=1):
-        last = [*last[-30:], line]
-        now = time.monotonic()
-        if now - began > BUILD_LIMIT:
-            process.kill()
-            last.append(f"given up after {BUILD_LIMIT:.0f} s\n")
-        elif now - said > SAY_EVERY:
-            said = now
-            _say(f"  {done} of {total} packages, {now - began:.0f} s")
-    if process.wait():
+    with subprocess.Popen(
+        command, cwd=SOURCE, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+        assert process.stderr is not None
+        for done, line in enumerate(process.stderr, start=1):
+            last = [*last[-30:], line]
+            now = time.monotonic()
+            if now - began > BUILD_LIMIT:
+                process.kill()
+                last.append(f"given up after {BUILD_LIMIT:.0f} s\n")
+            elif now - said > SAY_EVERY:
+                said = now
+                _say(f"  {done} of {total} packages, {now - began:.0f} s")
+    if process.returncode:
         message = f"go build failed:\n{''.join(last)}"
         raise UnavailableError(message)
 

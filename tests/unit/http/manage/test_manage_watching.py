@@ -30,7 +30,7 @@ class Watch:
 
     async def line(self) -> Line:
         """The next line; {} at the end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             text = await self._content.readline()
         return json.loads(text) if text else {}
 
@@ -262,7 +262,7 @@ async def test_streams_are_bounded_and_counted(
         await stream.until("SYNCED")
         answer = await engine.get("/watch")
         assert (answer.status, answer.code) == (429, "TN0202")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while engine.api.watches.count:  # until the server notices that the reader is gone
             await asyncio.sleep(0.001)
     async with watch(engine) as stream:
