@@ -223,7 +223,7 @@ async def test_unexpected_failure_is_answered(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(server_module, "consider", fail)
+    monkeypatch.setattr(server_module.Replies, "to", fail)
     status, document = await running.review(body(pod()))
     assert (status, document["code"]) == (500, "TN0900")
     assert document["message"] == "the review failed: ZeroDivisionError: oops"
