@@ -117,6 +117,9 @@ class Webhook:
             raise BadReviewError(message) from error
         except web.HTTPRequestEntityTooLarge as error:
             raise MessageTooLargeError(too_large) from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            message = "the review's body was cut off, or is not encoded as its head says"
+            raise BadReviewError(message) from error
 
     def _answer(self, body: bytes) -> web.Response:
         began = self._monotonic()

@@ -167,6 +167,29 @@ async def test_malformed_review_is_refused_and_the_server_goes_on(
     assert running.meters.rejected == {("BadReviewError",): 1}
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_body_that_is_not_packed_as_announced_is_refused(
+    running: Running, encoding: str
+) -> None:
+    head = f"Content-Encoding: {encoding}\r\nContent-Length: 20\r\n\r\n".encode()
+    reader, writer = await running.raw(head + b"\x00" * 20)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"TN0901" in answer
+    assert running.meters.rejected == {("BadReviewError",): 1}
+
+
+async def test_caller_that_leaves_is_no_failure_of_ours(running: Running) -> None:
+    _, writer = await running.raw(b"Content-Length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(30):
+        while not running.meters.rejected:
+            await asyncio.sleep(0.01)
+    assert running.meters.rejected == {("BadReviewError",): 1}
+
+
 async def test_malformed_pod_is_denied(running: Running) -> None:
     status, document = await running.review(body({"spec": {"containers": 7}}))
     assert status == 200
