@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from support.pods import CONFIG, applied, body, engine, pod
+from support.ports import free_ports
 from tenure_common import clock
 from tenure_common.errors import BadCertificateError, BadSettingError, PortInUseError
 from tenure_common.health import Listener
@@ -324,6 +325,27 @@ async def test_callers_must_show_a_certificate_where_one_is_asked(tmp_path: Path
 def test_unreadable_ca_of_callers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSettingError, match="callers' CA"):
         ServerTls(client_ca=str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses"),
+    [("", ("127.0.0.1", "::1")), ("::", ("::1",)), ("::1", ("::1",))],
+    ids=["all", "ipv6", "ipv6-loopback"],
+)
+async def test_addresses_of_both_kinds(
+    running: Running, host: str, addresses: tuple[str, ...]
+) -> None:
+    (port,) = free_ports(1)
+    listener = running.listener(host=host, port=port)
+    assert await listener.start() == port
+    for address in addresses:
+        _, writer = await asyncio.open_connection(
+            address, port, ssl=running.context, server_hostname=NAME
+        )
+        writer.close()
+    with pytest.raises(PortInUseError, match=r"(\*|\[::1?\]):\d+ is taken"):
+        await running.listener(host=host, port=port).start()
+    await listener.stop()
 
 
 async def test_port_that_cannot_be_had(running: Running) -> None:
