@@ -4,13 +4,17 @@ Starts the injector as a process of its own, with a certificate from files, and 
 server: HTTPS on connections that stay open, one review for each new pod.  It prints
 
 * *ready*: from the start of the process to its first "ready";
-* *latency*: of pods that get the engine, sent at a fixed rate whatever the answers do, and counted
-  from the moment when each was due, so that a stall is seen by all that wait behind it; the part
-  of it that the injector itself has measured is beside it, the rest is TLS, HTTP and two wake-ups;
+* *latency*: of pods that get the engine, ten of each Deployment unless told otherwise, sent at a fixed
+  rate whatever the answers do, and counted from the moment when each was due, so that a stall is seen
+  by all that wait behind it; the part of it that the injector itself has measured is beside it, the
+  rest is TLS, HTTP, two wake-ups and the client;
 * *CPU of a review*: what the kernel counted for the process, at that rate (each review wakes it up)
   and at full speed (as many as the connections can carry);
-* the same of two servers that decide nothing and answer with as many bytes (``webhook_floor.py``), in
-  turn with the injector, so that all three had the same machine: what no decision can be below.
+* the same of servers that decide nothing and answer with as many bytes (``webhook_floor.py``), in turn
+  with the injector, so that all had the same machine: what no decision can be below.
+
+The client is a thread with a blocking socket for each connection, the cheapest that Python has, and
+its share is in all figures: the server *threads* does as little as the client.
 
 No API server is there, so no Events are sent; they leave from a queue and no review waits for them.
 """
@@ -18,7 +22,6 @@ No API server is there, so no Events are sent; they leave from a queue and no re
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import socket
 import ssl
@@ -28,10 +31,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import procfs
 import trustme
@@ -43,25 +48,10 @@ from support.pods import body, pod
 
 _CONNECTIONS = 8
 _ROUNDS = 5  # of each server, in turn
-_FLOORS = ("aiohttp", "asyncio")
-_COARSE = 0.003  # seconds by which a loop's timer may be late
+_FLOORS = ("aiohttp", "asyncio", "threads")
+_REPLICAS = 10  # of a Deployment: so many pods in a row differ as replicas do
+_COARSE = 0.0005  # seconds by which a sleep may be late
 _READY_WITHIN = 30.0  # seconds; a bound for a broken injector
-_SPEC = {
-    "serviceAccountName": "orders",
-    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-    "volumes": [{"name": f"volume-{n}", "emptyDir": {}} for n in range(4)],
-    "containers": [
-        {
-            "name": name,
-            "image": f"registry.example.org/{name}:1.2.3",
-            "env": [{"name": f"SETTING_{n}", "value": "x" * 40} for n in range(20)],
-            "ports": [{"containerPort": 8080}],
-            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
-            "volumeMounts": [{"name": f"volume-{n}", "mountPath": f"/v{n}"} for n in range(4)],
-        }
-        for name in ("orders", "proxy")
-    ],
-}
 
 
 class Server:
@@ -163,50 +153,61 @@ def floor(kind: str, folder: Path) -> Iterator[tuple[int, int]]:
 class Connection:
     """One connection that stays open; HTTP by hand, so that the client costs little."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        plain = socket.create_connection(("127.0.0.1", port))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = context.wrap_socket(plain, server_hostname="localhost")
 
-    async def review(self, request: bytes) -> bytes:
-        """Send one, return its answer.  Raises: RuntimeError when that holds no patch."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.partition(b":")[2])
-            for line in head.split(b"\r\n")
-            if line.lower().startswith(b"content-length:")
-        )
-        answer = await self._reader.readexactly(length)
-        if not head.startswith(b"HTTP/1.1 200") or b'"patch"' not in answer:
-            message = f"not injected: {head!r} {answer!r}"
+    def review(self, request: bytes) -> tuple[bytes, float]:
+        """Send one; returns its answer and when that was there.
+
+        Raises: RuntimeError when it holds no patch.
+        """
+        self._socket.sendall(request)
+        answer = self._socket.recv(65536)
+        while (missing := _missing(answer)) and (more := self._socket.recv(missing)):
+            answer += more
+        now = time.perf_counter()
+        head, _, text = answer.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200") or b'"patch"' not in text:
+            message = f"not injected: {answer!r}"
             raise RuntimeError(message)
-        return answer
+        return text, now
 
     def close(self) -> None:
         """Let it go."""
-        self._writer.close()
+        self._socket.close()
 
 
-async def connect(port: int, authority: trustme.CA) -> list[Connection]:
+def _missing(answer: bytes) -> int:
+    """How many bytes are still to come, at least."""
+    head, end, text = answer.partition(b"\r\n\r\n")
+    if not end:
+        return 1
+    _, _, rest = head.lower().partition(b"content-length:")
+    return int(rest.split(b"\r\n", 1)[0]) - len(text)
+
+
+def connect(port: int, authority: trustme.CA) -> list[Connection]:
     """The API server's connections."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    return [
-        Connection(*await asyncio.open_connection("127.0.0.1", port, ssl=context))
-        for _ in range(_CONNECTIONS)
-    ]
+    return [Connection(port, context) for _ in range(_CONNECTIONS)]
 
 
-def requests() -> Iterator[bytes]:
-    """Reviews without end, each of another pod."""
+def requests(replicas: int = _REPLICAS) -> Iterator[bytes]:
+    """Reviews without end, as the API server sends them: a pod that is made for a ReplicaSet has the
+    start of a name only."""
     for number in itertools.count():
         uid = f"00000000-0000-4000-8000-{number:012}"
+        app = f"orders-{number // replicas}"
         made = pod(
-            name=f"orders-6d4cf56db6-{number}",
-            labels={"app": "orders", "pod-template-hash": "6d4cf56db6"},
-            owner=("ReplicaSet", "orders-6d4cf56db6"),
-            **_SPEC,
+            labels={"app": app, "pod-template-hash": "6d4cf56db6"},
+            owner=("ReplicaSet", f"{app}-6d4cf56db6"),
+            **_spec(f"kube-api-access-{number % 10**5:05}"),
         )
+        del made["metadata"]["name"]
+        made["metadata"]["generateName"] = f"{app}-6d4cf56db6-"
         data = body(made, uid=uid)
         yield (
             b"POST /mutate?timeout=5s HTTP/1.1\r\nHost: localhost\r\n"
@@ -215,78 +216,111 @@ def requests() -> Iterator[bytes]:
         )
 
 
-async def latencies(connections: list[Connection], rate: float, seconds: float) -> list[float]:
-    """Seconds from when each review was due to its answer."""
-    wanted = list(itertools.islice(requests(), int(rate * seconds)))
-    free: asyncio.Queue[Connection] = asyncio.Queue()
-    for connection in connections:
-        free.put_nowait(connection)
+def _spec(token: str) -> dict[str, Any]:
+    """Of a pod, with the volume that the API server gives each before its review."""
+    volumes = [f"volume-{number}" for number in range(4)]
+    return {
+        "serviceAccountName": "orders",
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [
+            *({"name": name, "emptyDir": {}} for name in volumes),
+            {"name": token, "projected": {"defaultMode": 420, "sources": []}},
+        ],
+        "containers": [
+            {
+                "name": name,
+                "image": f"registry.example.org/{name}:1.2.3",
+                "env": [{"name": f"SETTING_{n}", "value": "x" * 40} for n in range(20)],
+                "ports": [{"containerPort": 8080}],
+                "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+                "volumeMounts": [
+                    {"name": volume, "mountPath": f"/{volume}"} for volume in (*volumes, token)
+                ],
+            }
+            for name in ("orders", "proxy")
+        ],
+    }
+
+
+def latencies(
+    connections: list[Connection], rate: float, seconds: float, replicas: int = _REPLICAS
+) -> list[float]:
+    """Seconds from when each review was due to its answer.
+
+    Connection n sends review n and every eighth after it, each when it is due or, when the one before
+    it has no answer yet, as soon as that has come.
+    """
+    wanted = list(itertools.islice(requests(replicas), int(rate * seconds)))
     taken: list[float] = []
-    begin = time.perf_counter()
+    begin = time.perf_counter() + 0.01
 
-    async def one(request: bytes, due: float) -> None:
-        connection = await free.get()
-        await connection.review(request)
-        taken.append(time.perf_counter() - due)
-        free.put_nowait(connection)
-
-    async with asyncio.TaskGroup() as group:
-        for number, request in enumerate(wanted):
+    def send(first: int) -> None:
+        for number in range(first, len(wanted), len(connections)):
             due = begin + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter() - _COARSE))
-            while time.perf_counter() < due:  # noqa: ASYNC110 - it is the clock that is awaited
-                await asyncio.sleep(0)
-            group.create_task(one(request, due))
+            time.sleep(max(0.0, due - time.perf_counter() - _COARSE))
+            while time.perf_counter() < due:
+                pass
+            _, answered = connections[first].review(wanted[number])
+            taken.append(answered - due)
+
+    _in_threads(send)
     return taken
 
 
-async def full_speed(connections: list[Connection], count: int) -> None:
+def full_speed(connections: list[Connection], count: int, replicas: int) -> None:
     """So many reviews, each as soon as a connection is free."""
-    wanted = iter(list(itertools.islice(requests(), count)))
+    wanted = list(itertools.islice(requests(replicas), count))
 
-    async def loop(connection: Connection) -> None:
-        for request in wanted:
-            await connection.review(request)
+    def send(first: int) -> None:
+        for request in wanted[first :: len(connections)]:
+            connections[first].review(request)
 
-    async with asyncio.TaskGroup() as group:
-        for connection in connections:
-            group.create_task(loop(connection))
+    _in_threads(send)
 
 
-async def measure(rate: float, seconds: float, count: int) -> None:
+def _in_threads(send: Callable[[int], None]) -> None:
+    """Call it once for each connection, at the same time."""
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        list(pool.map(send, range(_CONNECTIONS)))  # raises what one of them has raised
+
+
+def measure(rate: float, seconds: float, count: int, replicas: int) -> None:
     """Measure all of it, and print two tables."""
     authority = trustme.CA()
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory()))
         files(folder, authority)
         server = undo.enter_context(injector(folder))
-        ours = Measured(await connect(server.port, authority), server.pid)
-        (folder / "answer").write_bytes(await ours.connections[0].review(next(requests())))
+        ours = Measured(connect(server.port, authority), server.pid)
+        answer, _ = ours.connections[0].review(next(requests()))
+        (folder / "answer").write_bytes(answer)
         all_of_them = {"injector": ours}
         for kind in _FLOORS:
             pid, port = undo.enter_context(floor(kind, folder))
-            all_of_them[kind] = Measured(await connect(port, authority), pid)
+            all_of_them[kind] = Measured(connect(port, authority), pid)
         for one in all_of_them.values():
-            await latencies(one.connections, rate, 1.0)  # warm
+            latencies(one.connections, rate, 1.0)  # warm
         inside = [0.0, 0]
         for turn in range(_ROUNDS):
             for one in list(all_of_them.values())[:: 1 if turn % 2 else -1]:
                 before, begin = server.inside(), procfs.read(one.pid).cpu
-                taken = await latencies(one.connections, rate, seconds / _ROUNDS)
+                taken = latencies(one.connections, rate, seconds / _ROUNDS, replicas)
                 one.at_rate.append((procfs.read(one.pid).cpu - begin) / len(taken))
                 one.taken.append(taken)
                 inside = [
                     a + b - c for a, b, c in zip(inside, server.inside(), before, strict=True)
                 ]
                 begin = procfs.read(one.pid).cpu
-                await full_speed(one.connections, count // _ROUNDS)
+                full_speed(one.connections, count // _ROUNDS, replicas)
                 one.at_full_speed.append((procfs.read(one.pid).cpu - begin) / (count // _ROUNDS))
         memory = procfs.read(server.pid).peak
         for one in all_of_them.values():
             for connection in one.connections:
                 connection.close()
     size = len(next(requests()))
-    print(f"A review of {size:,} bytes, {_CONNECTIONS} connections over TLS:\n")
+    print(
+        f"Reviews of {size:,} bytes, {replicas} of each Deployment, {_CONNECTIONS} connections:\n"
+    )
     print("| | |\n|---|---|")
     print(f"| ready after the start | {server.ready:.2f} s |")
     print(
@@ -350,8 +384,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=100.0, help="reviews a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long at that rate")
     parser.add_argument("--count", type=int, default=5_000, help="reviews at full speed")
+    parser.add_argument("--replicas", type=int, default=_REPLICAS, help="pods of each Deployment")
     given = parser.parse_args()
-    asyncio.run(measure(given.rate, given.seconds, given.count))
+    measure(given.rate, given.seconds, given.count, given.replicas)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Listener:
 
         Args:
             app: what answers.
-            host: address to listen on.
+            host: address to listen on; empty = all, IPv4 and IPv6.
             port: 0 = any.
             flag: what to say when the port cannot be had.
             tls: plain without.
@@ -103,10 +103,12 @@ class Listener:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
+            site = web.TCPSite(runner, self._host or None, self._port, ssl_context=self._tls)
+            await site.start()
         except OSError as error:
             await runner.cleanup()
-            where = f"{self._host}:{self._port}"
+            where = f"[{self._host}]" if ":" in self._host else self._host or "*"
+            where = f"{where}:{self._port}"
             if error.errno is not None and "in use" in str(error):
                 message = f"{where} is taken by another program; choose another with {self._flag}"
                 raise PortInUseError(message) from error

@@ -46,7 +46,7 @@ def configure(
     """
     out = sys.stderr if stream is None else stream
     human = form == "human" or (form == "auto" and out.isatty())
-    ending: list[Any] = [_human(out)] if human else [structlog.processors.dict_tracebacks, _json]
+    ending: list[Any] = [_human(out)] if human else [_tracebacks, _json]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -61,6 +61,12 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]
     root.setLevel(_LEVELS[level])
+
+
+# Without the values of variables: tokens and people's data may be among them.
+_tracebacks: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 class _Timestamp:

@@ -32,9 +32,9 @@ def consider(request: Request, config: Config) -> Outcome:
     if not request.is_new_pod:
         text = f"{request.operation} of {request.kind.kind or 'nothing'} is not the injector's"
         report = Report(verdict=Verdict.SKIP, reason="NotANewPod", text=text)
-        return Outcome(_answer(request, report), report, None)
+        return Outcome(_answer(request.uid, report), report, None)
     try:
-        pod, document = pods.decode(request.object)
+        pod = pods.decode(request.object)
     except BadReviewError as error:
         report = Report(
             verdict=Verdict.DENY if config.failure_policy == "fail" else Verdict.SKIP,
@@ -42,19 +42,23 @@ def consider(request: Request, config: Config) -> Outcome:
             text=error.message,
             code=error.code,
         )
-        return Outcome(_answer(request, report, title=request.name), report, None)
-    namespace = request.namespace or pod.metadata.namespace
-    report = decide(pod, namespace=namespace, config=config)
-    changed = document
+        return Outcome(_answer(request.uid, report, title=request.name), report, None)
+    return consider_pod(pod, uid=request.uid, namespace=request.namespace, config=config)
+
+
+def consider_pod(pod: Pod, *, uid: str, namespace: str, config: Config) -> Outcome:
+    """Decide on a pod that is being created."""
+    report = decide(pod, namespace=namespace or pod.metadata.namespace, config=config)
+    operations: list[patch.Operation] = []
     if report.sidecar is not None:
         change = mutators.inject if report.verdict is Verdict.INJECT else mutators.complete
-        changed = change(document, report.sidecar)
-    operations = patch.diff(document, changed)
-    return Outcome(_answer(request, report, operations, title=pod.title), report, pod)
+        document = pods.document(pod)
+        operations = patch.diff(document, change(document, report.sidecar))
+    return Outcome(_answer(uid, report, operations, title=pod.title), report, pod)
 
 
 def _answer(
-    request: Request,
+    uid: str,
     report: Report,
     operations: list[patch.Operation] | None = None,
     *,
@@ -65,7 +69,7 @@ def _answer(
     if not denied and report.code:  # it would have been denied under the other failure policy
         notes = (f"the engine was not added: {report.sentence}", *notes)
     return Answer(
-        uid=request.uid,
+        uid=uid,
         allowed=not denied,
         status=_DENIED if denied else 200,
         message=f"tenure does not admit pod {title}: {report.sentence}" if denied else "",

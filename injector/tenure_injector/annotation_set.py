@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
@@ -22,6 +22,7 @@ from tenure_common import names
 from tenure_injector import dapr
 from tenure_injector.options import PREFIX, Options
 
+MOST_NAMED: Final = 16  # names that mean nothing, of those of one kind on a pod
 _LONGEST_SHOWN: Final = 80  # characters of a bad value that a message repeats
 _NOT_OPTIONS: Final = frozenset({names.ANNOTATION_INJECTED})
 
@@ -58,6 +59,8 @@ KINDS: Final[Mapping[str, _Kind]] = {
     for field in msgspec.structs.fields(Options)
 }
 
+_KNOWN: Final = KINDS.keys() | _NOT_OPTIONS
+
 
 def parse(annotations: Mapping[str, str], *, compat: bool) -> Parsed:
     """Read all annotations of a pod.
@@ -70,16 +73,14 @@ def parse(annotations: Mapping[str, str], *, compat: bool) -> Parsed:
     problems: list[str] = []
     notes: list[str] = []
     if compat:
-        for name, text in annotations.items():
-            if name.startswith(dapr.PREFIX):
-                translated = dapr.translate(name, text)
-                given |= {ours: (name, value) for ours, value in translated.options.items()}
-                notes += translated.notes
-    for name, text in annotations.items():
-        if name in KINDS:
-            given[name] = (name, text)
-        elif name.startswith(PREFIX) and name not in _NOT_OPTIONS:
-            notes.append(unknown(name))
+        theirs = [name for name in annotations if name.startswith(dapr.PREFIX)]
+        for name in filter(dapr.is_known, theirs):
+            translated = dapr.translate(name, annotations[name])
+            given |= {ours: (name, value) for ours, value in translated.options.items()}
+            notes += translated.notes
+        notes += named([name for name in theirs if not dapr.is_known(name)], dapr.unknown)
+    given |= {name: (name, text) for name, text in annotations.items() if name in KINDS}
+    notes += named([n for n in annotations if n.startswith(PREFIX) and n not in _KNOWN], unknown)
     values: dict[str, object] = {}
     for name, (where, text) in given.items():
         try:
@@ -112,6 +113,19 @@ def _wanted(kind: _Kind, text: str) -> str:
         return "true or false"
     bound = re.search(r"[<>]= \d+", text)
     return bound[0] if bound else "a whole number"
+
+
+def named(
+    names: Sequence[str], say: Callable[[str], str], what: str = "annotations"
+) -> Iterator[str]:
+    """A sentence about each of the first names, and one about all others.
+
+    Nobody reads a thousand, and looking for the nearest name takes a while in which other reviews
+    wait.
+    """
+    yield from map(say, names[:MOST_NAMED])
+    if len(names) > MOST_NAMED:
+        yield f"{len(names) - MOST_NAMED} more {what} are not known and have no effect"
 
 
 def unknown(name: str, what: str = "annotation", *, among: Iterable[str] = KINDS) -> str:

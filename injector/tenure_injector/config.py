@@ -42,7 +42,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Namespaces whose pods are left alone, besides the injector's own."),
     ] = ("kube-system", "kube-public", "kube-node-lease")
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a pod's server
+    host: Annotated[str, Meta(description="Address to listen on; empty = all, IPv4 and IPv6.")] = ""
     port: Annotated[int, Meta(ge=0, le=65535, description="HTTPS port for reviews; 0 = any.")] = (
         names.PORT_WEBHOOK
     )

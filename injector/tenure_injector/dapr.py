@@ -162,7 +162,8 @@ def translate(name: str, text: str) -> Translated:
 
 def is_known(name: str) -> bool:
     """Whether an annotation is one of Dapr's."""
-    return name.removeprefix(PREFIX) in _KNOWN
+    short = name.removeprefix(PREFIX)
+    return short in COUNTERPARTS or short in WITHOUT_EFFECT
 
 
 def unknown(name: str) -> str:

@@ -80,8 +80,9 @@ def _volumes(pod: Pod, sidecar: Sidecar) -> Iterator[Obstacle]:
 
 
 def _ports(pod: Pod, sidecar: Sidecar) -> Iterator[Obstacle]:
+    ports = sidecar.ports.named()
     for container in pod.containers():
-        for name, port in sidecar.ports.named().items():
+        for name, port in ports.items():
             if _listens(container, port):
                 text = f"port {port} is used by container '{container.name}': set tenure.dev/{name}"
                 yield Obstacle("PortTaken", text)

@@ -46,11 +46,10 @@ def _objects(before: dict[str, Json], after: dict[str, Json], path: str) -> Iter
         if key not in after:
             yield {"op": "remove", "path": f"{path}/{_escaped(key)}"}
     for key, value in after.items():
-        inside = f"{path}/{_escaped(key)}"
-        if key in before:
-            yield from _diff(before[key], value, inside)
-        else:
-            yield {"op": "add", "path": inside, "value": value}
+        if key not in before:
+            yield {"op": "add", "path": f"{path}/{_escaped(key)}", "value": value}
+        elif before[key] is not value:
+            yield from _diff(before[key], value, f"{path}/{_escaped(key)}")
 
 
 def _lists(before: Sequence[Json], after: Sequence[Json], path: str) -> Iterator[Operation]:

@@ -1,17 +1,17 @@
 """A pod as decisions read it: few fields, each with its type checked.
 
-The pod itself stays what came in, plain JSON, because a patch must not touch what this version has
-never heard of.  ``Pod`` is a second, typed view of the same bytes: whatever a decision or a mutator
-reads has passed through it, so that a pod of the wrong shape is refused here, with the path of the
-offending field, and nowhere later.
+Whatever a decision or a mutator reads is in ``Pod``, so that a pod of the wrong shape is refused here,
+with the path of the offending field, and nowhere later.  Mutators change the same as plain JSON: what
+is not in it, because this version has never heard of it, no patch can touch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tenure_common.errors import BadReviewError
 
@@ -28,8 +28,12 @@ def entries(document: Json, key: str) -> list[Json]:
     return document.get(key) or []
 
 
-class _Part(msgspec.Struct, frozen=True, rename="camel"):
-    """Base: Kubernetes writes its keys in camel case; keys that are not named are passed over."""
+class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Base: Kubernetes writes its keys in camel case; keys that are not named are passed over.
+
+    Where a patch may add to a list or an object it matters whether that is null (None) or absent
+    (UNSET); both are false.
+    """
 
 
 class Owner(_Part, frozen=True):
@@ -48,8 +52,8 @@ class Metadata(_Part, frozen=True):
     name: str = ""
     generate_name: str = ""
     namespace: str = ""
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    labels: dict[str, str] | UnsetType | None = UNSET
+    annotations: dict[str, str] | UnsetType | None = UNSET
     owner_references: list[Owner] | None = None
 
 
@@ -71,7 +75,7 @@ class Container(_Part, frozen=True):
 
     name: str = ""
     ports: list[ContainerPort] | None = None
-    env: list[EnvironmentVariable] | None = None
+    env: list[EnvironmentVariable] | UnsetType | None = UNSET
 
 
 class Volume(_Part, frozen=True):
@@ -89,9 +93,9 @@ class OperatingSystem(_Part, frozen=True):
 class Spec(_Part, frozen=True):
     """What runs in the pod."""
 
-    containers: list[Container] | None = None
-    init_containers: list[Container] | None = None
-    volumes: list[Volume] | None = None
+    volumes: list[Volume] | UnsetType | None = UNSET
+    init_containers: list[Container] | UnsetType | None = UNSET
+    containers: list[Container] | UnsetType | None = UNSET
     host_network: bool | None = None
     os: OperatingSystem | None = None
     node_selector: dict[str, str] | None = None
@@ -99,7 +103,7 @@ class Spec(_Part, frozen=True):
 
 
 class Pod(_Part, frozen=True):
-    """The typed view."""
+    """A pod, the part of it that matters."""
 
     metadata: Metadata = Metadata()
     spec: Spec = Spec()
@@ -131,21 +135,45 @@ class Pod(_Part, frozen=True):
         yield from self.spec.containers or []
 
 
+_NO_SPEC: Final = Pod().spec
+_MOUNTS: Final = ("/volume-mounts", "/volume-mounts-rw")  # ends of annotations that ask for some
+_TOKEN_VOLUME: Final = "kube-api-access-"  # noqa: S105 - a name, whose end is another in each pod
 _decoder = msgspec.json.Decoder(Pod)
+_encoder = msgspec.json.Encoder()
 
 
-def decode(raw: bytes | msgspec.Raw) -> tuple[Pod, Json]:
-    """The typed view and the pod as it is.  Raises: BadReviewError, naming the field."""
+def decode(raw: bytes | msgspec.Raw) -> Pod:
+    """The part of a pod that matters.  Raises: BadReviewError, naming the field.
+
+    The name of a volume matters where annotations ask for mounts, and nowhere else; so elsewhere the
+    API server's own volume loses the random end of its name, in which replicas differ.
+    """
     try:
+        str(memoryview(raw), "utf-8")  # the decoder does not look at what it passes over
         pod = _decoder.decode(raw)
-        document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"the review's object is not a pod: {_reason(error)}"
         raise BadReviewError(message) from error
-    if not isinstance(document.get("spec"), dict):
+    if pod.spec is _NO_SPEC:
         message = "the review's object is not a pod: it has no spec"
         raise BadReviewError(message)
-    return pod, document
+    if not any(name.endswith(_MOUNTS) for name in pod.annotations):
+        volumes = pod.spec.volumes or []
+        for index, volume in enumerate(volumes):
+            if volume.name.startswith(_TOKEN_VOLUME):
+                volumes[index] = Volume(name=_TOKEN_VOLUME)
+    return pod
+
+
+def encode(pod: Pod) -> bytes:
+    """JSON of which ``decode`` makes the same pod."""
+    return _encoder.encode(pod)
+
+
+def document(pod: Pod) -> Json:
+    """The pod as mutators change it: lists are whole, objects have the keys that ``Pod`` has."""
+    made: Json = msgspec.to_builtins(pod)
+    return made
 
 
 def _reason(error: Exception) -> str:

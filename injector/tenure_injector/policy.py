@@ -28,6 +28,7 @@ from tenure_injector.sidecar import Sidecar, resolve
 # Controllers whose name is that of the app; a Job's or a custom controller's may differ each time.
 NAMING: Final = frozenset({"StatefulSet", "DaemonSet"})
 _HASH_LABEL: Final = "pod-template-hash"
+_LABELS: Final = frozenset({names.LABEL_INJECT, names.LABEL_APP_ID})
 _LONGEST_NAME: Final = 63
 _NAMELESS: Final = (
     f"the pod's app has no name: set {names.ANNOTATION_APP_ID} (without it, the name of a "
@@ -102,12 +103,16 @@ def _perhaps_meant(pod: Pod, *, compat: bool) -> Iterator[str]:
     label = pod.labels.get(names.LABEL_INJECT)
     if label is not None and label != "false":
         yield f"label {names.LABEL_INJECT} is '{label}', and only 'true' asks for the engine"
-    for name in pod.labels:
-        if name.startswith(PREFIX) and name not in {names.LABEL_INJECT, names.LABEL_APP_ID}:
-            yield annotation_set.unknown(name, "label", among=(names.LABEL_INJECT,))
+    yield from annotation_set.named(
+        [name for name in pod.labels if name.startswith(PREFIX) and name not in _LABELS],
+        lambda name: annotation_set.unknown(name, "label", among=(names.LABEL_INJECT,)),
+        "labels",
+    )
     yield from annotation_set.parse(pod.annotations, compat=False).notes
     theirs = sorted(name for name in pod.annotations if compat and name.startswith(dapr.PREFIX))
-    yield from (dapr.unknown(name) for name in theirs if not dapr.is_known(name))
+    yield from annotation_set.named(
+        [name for name in theirs if not dapr.is_known(name)], dapr.unknown
+    )
     for asks, idle in (
         (names.ANNOTATION_INJECT, sorted(pod.annotations.keys() & annotation_set.KINDS.keys())),
         (names.ANNOTATION_DAPR_ENABLED, [name for name in theirs if dapr.is_known(name)]),

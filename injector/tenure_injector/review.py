@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -123,6 +123,23 @@ def encode(answer: Answer) -> bytes:
     if answer.audit:
         response["auditAnnotations"] = answer.audit
     return _encoder.encode({"apiVersion": VERSION, "kind": KIND, "response": response})
+
+
+class Form(NamedTuple):
+    """The body of a reply, without the ``uid``: what stands before and behind it."""
+
+    before: bytes
+    behind: bytes
+
+    def addressed(self, uid: str) -> bytes:
+        """The body for this review."""
+        return b"".join((self.before, _encoder.encode(uid), self.behind))
+
+
+def form(answer: Answer) -> Form:
+    """The body of a reply to whoever asks; the answer's own ``uid`` must be empty."""
+    before, uid, behind = encode(answer).partition(b'"uid":""')
+    return Form(before + uid[:-2], behind)
 
 
 def _shown(warnings: tuple[str, ...]) -> tuple[str, ...]:

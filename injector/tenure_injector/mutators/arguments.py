@@ -7,10 +7,13 @@ versions, and a flag that is not given cannot be unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from tenure_injector.edits import with_sidecar
 from tenure_injector.pods import Json
 from tenure_injector.sidecar import PATH_CREDENTIALS, PATH_PEERS, Ports, Sidecar
+
+_USUAL: Final = Ports().named()
 
 
 def mutate(pod: Json, sidecar: Sidecar) -> Json:
@@ -30,9 +33,8 @@ def _flags(sidecar: Sidecar) -> Iterator[tuple[str, str]]:
         yield "peers-ca", f"{PATH_PEERS}/ca.crt"
         yield "peers-cert", f"{PATH_PEERS}/tls.crt"
         yield "peers-key", f"{PATH_PEERS}/tls.key"
-    usual = Ports().named()
     for name, port in sidecar.ports.named().items():
-        if port != usual[name]:
+        if port != _USUAL[name]:
             yield name, str(port)
     yield "log-level", sidecar.log_level
     yield "log-format", sidecar.log_format

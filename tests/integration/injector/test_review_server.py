@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from support.pods import CONFIG, applied, body, engine, pod
+from support.ports import free_ports
 from tenure_common import clock
 from tenure_common.errors import BadCertificateError, BadSettingError, PortInUseError
 from tenure_common.health import Listener
@@ -167,6 +168,29 @@ async def test_malformed_review_is_refused_and_the_server_goes_on(
     assert running.meters.rejected == {("BadReviewError",): 1}
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_body_that_is_not_packed_as_announced_is_refused(
+    running: Running, encoding: str
+) -> None:
+    head = f"Content-Encoding: {encoding}\r\nContent-Length: 20\r\n\r\n".encode()
+    reader, writer = await running.raw(head + b"\x00" * 20)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"TN0901" in answer
+    assert running.meters.rejected == {("BadReviewError",): 1}
+
+
+async def test_caller_that_leaves_is_no_failure_of_ours(running: Running) -> None:
+    _, writer = await running.raw(b"Content-Length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(30):
+        while not running.meters.rejected:
+            await asyncio.sleep(0.01)
+    assert running.meters.rejected == {("BadReviewError",): 1}
+
+
 async def test_malformed_pod_is_denied(running: Running) -> None:
     status, document = await running.review(body({"spec": {"containers": 7}}))
     assert status == 200
@@ -223,7 +247,7 @@ async def test_unexpected_failure_is_answered(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(server_module, "consider", fail)
+    monkeypatch.setattr(server_module.Replies, "to", fail)
     status, document = await running.review(body(pod()))
     assert (status, document["code"]) == (500, "TN0900")
     assert document["message"] == "the review failed: ZeroDivisionError: oops"
@@ -301,6 +325,27 @@ async def test_callers_must_show_a_certificate_where_one_is_asked(tmp_path: Path
 def test_unreadable_ca_of_callers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSettingError, match="callers' CA"):
         ServerTls(client_ca=str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses"),
+    [("", ("127.0.0.1", "::1")), ("::", ("::1",)), ("::1", ("::1",))],
+    ids=["all", "ipv6", "ipv6-loopback"],
+)
+async def test_addresses_of_both_kinds(
+    running: Running, host: str, addresses: tuple[str, ...]
+) -> None:
+    (port,) = free_ports(1)
+    listener = running.listener(host=host, port=port)
+    assert await listener.start() == port
+    for address in addresses:
+        _, writer = await asyncio.open_connection(
+            address, port, ssl=running.context, server_hostname=NAME
+        )
+        writer.close()
+    with pytest.raises(PortInUseError, match=r"(\*|\[::1?\]):\d+ is taken"):
+        await running.listener(host=host, port=port).start()
+    await listener.stop()
 
 
 async def test_port_that_cannot_be_had(running: Running) -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from support.pod_security import violations
 from support.pods import CONFIG, admitted, body, considered, pod
 from tenure_common.errors import BadReviewError
-from tenure_injector import admission, annotation_set, review
+from tenure_injector import admission, annotation_set, pods, review
 from tenure_injector.options import PREFIX
 from tenure_injector.patch import diff
+from tenure_injector.replies import Replies
 from tenure_injector.report import Verdict
 
 CLASSIC = msgspec.structs.replace(CONFIG, sidecar_native=False, compat_dapr=True)
@@ -126,6 +127,22 @@ def test_no_pod_brings_the_decision_down(of: Any, config: Any) -> None:
     assert reply["allowed"] is (outcome.report.verdict is not Verdict.DENY)
     assert reply["allowed"] or reply["status"]["message"]
     assert ("patch" in reply) <= reply["allowed"]
+
+
+REPLIES = {config: Replies(config) for config in (CONFIG, CLASSIC)}
+
+
+@settings(max_examples=300)
+@given(odd_pods | documents, CONFIGS, st.text(min_size=1))
+def test_a_kept_decision_is_the_decision(of: Any, config: Any, uid: str) -> None:
+    request = review.decode(body(of, uid=uid))
+    outcome = admission.consider(request, config)
+    for _ in ("perhaps the first of its kind", "surely not"):
+        reply = REPLIES[config].to(request)
+        assert reply.body == review.encode(outcome.answer)
+        assert (reply.report, reply.pod) == (outcome.report, outcome.pod)
+    if outcome.pod is not None:
+        assert pods.decode(pods.encode(outcome.pod)) == outcome.pod, "it is remembered by all of it"
 
 
 good_containers = st.lists(

@@ -89,6 +89,18 @@ def test_exception_is_one_json_line() -> None:
     assert trace["exc_value"] == "broken\ninput"  # type: ignore[index]
 
 
+def test_exception_tells_nothing_of_what_was_at_hand() -> None:
+    stream = configured()
+    token = "sec" + "ret"
+    try:
+        raise ValueError("broken " + token[:3])
+    except ValueError:
+        structlog.get_logger().exception("request failed")
+    (event,) = events(stream)
+    assert event["exception"][0]["frames"][0]["name"]  # type: ignore[index]
+    assert token not in stream.getvalue(), "tokens and bodies do not belong in a log"
+
+
 def test_odd_values_do_not_break_a_line() -> None:
     stream = configured()
     structlog.get_logger().info("odd", value=object, raw=b"\xff", text="two\nlines")

@@ -139,6 +139,17 @@ def test_typo_is_named_and_stops_nothing(name: str, meant: str) -> None:
     assert parsed.notes == (f"annotation tenure.dev/{name} is not known and has no effect{meant}",)
 
 
+@pytest.mark.parametrize("prefix", ["tenure.dev/", "dapr.io/"])
+def test_no_more_typos_are_named_than_somebody_reads(prefix: str) -> None:
+    """Looking for the nearest name takes a while, and the pods of others wait for it."""
+    given = {f"{prefix}x{number}": "1" for number in range(1000)}
+    notes = annotation_set.parse(given, compat=True).notes
+    assert len(notes) == annotation_set.MOST_NAMED + 1
+    assert notes[0] == f"annotation {prefix}x0 is not known and has no effect"
+    rest = 1000 - annotation_set.MOST_NAMED
+    assert notes[-1] == f"{rest} more annotations are not known and have no effect"
+
+
 def test_annotations_of_others_and_our_own_mark_are_not_looked_at() -> None:
     given = {"example.org/x": "?", "dapr.io/enabled": "true", "tenure.dev/injected": "1"}
     assert annotation_set.parse(given, compat=False) == annotation_set.Parsed(Options())

@@ -33,7 +33,7 @@ def asked(**annotations: str) -> dict[str, str]:
 
 
 def sidecar_of(of: dict[str, Any]) -> Sidecar:
-    found = decide(decode(msgspec.json.encode(of))[0], namespace="shop", config=CONFIG).sidecar
+    found = decide(decode(msgspec.json.encode(of)), namespace="shop", config=CONFIG).sidecar
     assert found is not None
     return found
 
@@ -441,7 +441,7 @@ def test_no_mutator_changes_what_it_gets() -> None:
         labels={"a": "b"},
     )
     sidecar = sidecar_of(made)
-    for mutate in mutators.INJECT:
+    for mutate in (*mutators.ENGINE, *mutators.APP):
         before = copy.deepcopy(made)
         after = mutate(made, sidecar)
         assert made == before, mutate.__module__

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from support.pods import CONFIG, Json, considered, pod
+from tenure_injector.annotation_set import MOST_NAMED
 from tenure_injector.report import Report, Verdict
 
 LENIENT = msgspec.structs.replace(CONFIG, failure_policy="ignore")
@@ -108,6 +109,13 @@ def test_a_slip_in_what_asks_for_dapr_is_told_with_compatibility(name: str, told
     assert name in note
     assert told in note
     assert report(made).notes == ()
+
+
+def test_no_more_labels_are_named_than_somebody_reads() -> None:
+    made = bare(labels={f"tenure.dev/x{number}": "1" for number in range(100)})
+    notes = report(made).notes
+    assert len(notes) == MOST_NAMED + 1
+    assert notes[-1] == f"{100 - MOST_NAMED} more labels are not known and have no effect"
 
 
 @pytest.mark.parametrize(
