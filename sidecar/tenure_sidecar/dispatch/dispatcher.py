@@ -359,9 +359,7 @@ class Dispatcher:
     def _send_task(self, lane: Lane, stream: WorkerStream, instance: Instance, task: Task) -> None:
         scheduled = task.scheduled
         key = (instance.id, scheduled.task_id)
-        if not stream.echoes_tokens and (key in self._task_of or key in self.loans.keys):
-            # An earlier generation's activity of that number is still out, or one was borrowed: the
-            # worker's answer could not be told from this one's.
+        if self.loans.alike(key, stream):
             self._behind.setdefault(key, []).append(task)
             return
         token = self._token()

@@ -9,7 +9,7 @@ still busy with them, and their answers are acknowledged and ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -21,6 +21,7 @@ from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Ack
+    from tenure_sidecar.dispatch.items import Sent
     from tenure_sidecar.dispatch.lanes import Lane, Lanes
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.wire.codec import ActivityResult
@@ -82,7 +83,7 @@ class Loans:
 
     Args:
         lanes: which of the workers takes what.
-        own: instance id and task id of each activity of this process's own at a worker.
+        own: the activities of this process's own at workers, by instance id and task id.
         token: a new completion token.
         lease: seconds that a loan may stay unanswered at a live worker; infinite = no limit.
         not_sent: told of a worker that could not be sent to.
@@ -93,7 +94,7 @@ class Loans:
         self,
         lanes: Lanes,
         *,
-        own: Container[tuple[str, int]],
+        own: Mapping[tuple[str, int], Sent],
         token: Callable[[], str],
         lease: Callable[[], float],
         not_sent: Callable[[WorkerStream, Outcome], None],
@@ -140,6 +141,18 @@ class Loans:
         )
         return max(0, self._lanes.slots(spare) - waiting)
 
+    def alike(self, key: tuple[str, int], stream: WorkerStream) -> bool:
+        """Whether an activity, of this process's own or borrowed, that is sent to the worker could be
+        taken for one that is out: an earlier generation's of that number, or another member's.
+
+        One answer without a token is enough, whichever of the two workers it is that gives it.
+        """
+        there = (self._own.get(key), self.keys.get(key))
+        return any(
+            one is not None and not (stream.echoes_tokens and one.stream.echoes_tokens)
+            for one in there
+        )
+
     # --- coming and going ---------------------------------------------------------------------
 
     def take(self, lender: Lender, borrowed: Borrowed, *, now: float) -> None:
@@ -147,11 +160,7 @@ class Loans:
         theirs, task = borrowed.token, borrowed.task
         key = (borrowed.instance_id, task.task_id)
         stream = _roomiest(self._lanes.of_task(task)) if self._lanes.slots(1) else None
-        if (
-            self.closed
-            or stream is None
-            or (not stream.echoes_tokens and (key in self.keys or key in self._own))
-        ):
+        if self.closed or stream is None or self.alike(key, stream):
             lender.refuse(theirs)
             return
         token = self._token()
