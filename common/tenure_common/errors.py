@@ -100,6 +100,12 @@ class BadRerunError(UsageError):
     code = "TN0008"
 
 
+class ClocksDifferError(TenureError):
+    """The wall clocks of sidecars differ by more than a second."""
+
+    code = "TN0010"
+
+
 class PortInUseError(TenureError):
     """A port that Tenure should listen on is taken."""
 

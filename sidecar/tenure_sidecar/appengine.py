@@ -28,7 +28,7 @@ from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.limits import Limits
 from tenure_sidecar.http.manage.api import Api
 from tenure_sidecar.ids import SystemIds
-from tenure_sidecar.meters import engine_metrics
+from tenure_sidecar.meters import engine_metrics, peer_metrics
 from tenure_sidecar.peers import frames
 from tenure_sidecar.peers.mesh import Mesh
 from tenure_sidecar.peers.tls import PeerTls, app_name
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.config import EngineConfig
     from tenure_sidecar.engine.retention import Retention
     from tenure_sidecar.engine.settings import Concurrency
+    from tenure_sidecar.peers.clocks import Clocks
     from tenure_sidecar.store.port import Store
     from tenure_sidecar.wire.codec import Codec
 
@@ -62,6 +63,7 @@ class Connections(Protocol):
     """What connects this process to other members; see ``peers.mesh.Mesh``."""
 
     neighbours: Neighbours
+    clocks: Clocks
 
     async def start(self) -> None:
         """Listen.  Raises: PortInUseError, BadSettingError."""
@@ -179,6 +181,9 @@ class AppEngine:
         self.host.expiring = self.retention.expect
         self.settings = AppSettings(self.store, default=self._kept, apply=self._set)
         self.metrics = engine_metrics(self.host, self.dispatcher, self.writer)
+        if self._mesh is not None:
+            clocks = self._mesh.clocks
+            peer_metrics(self.metrics, lambda: clocks.skew)
         self.api = Api(
             app_id=config.app_id,
             operations=self.operations,
@@ -296,4 +301,11 @@ def _mesh(engine: AppEngine, peers: Peers) -> Mesh:
             app=app_name(config.namespace, config.app_id),
             now=lambda: engine.clock() / 1e9,
         )
-    return Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello, tls=tls)
+    return Mesh(
+        engine.dispatcher,
+        host=peers.host,
+        port=peers.port,
+        hello=hello,
+        clock=engine.clock,
+        tls=tls,
+    )

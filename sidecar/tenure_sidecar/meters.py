@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tenure_common.telemetry import Metrics
@@ -101,3 +102,12 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
         )
     metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
     return metrics
+
+
+def peer_metrics(metrics: Metrics, skew: Callable[[], float]) -> None:
+    """Add those of the connections to other sidecars; ``skew``: seconds."""
+    metrics.gauge(
+        "tenure_clock_skew_seconds",
+        "Least by which this wall clock and that of another sidecar of the app differ",
+        skew,
+    )

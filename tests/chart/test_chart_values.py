@@ -439,6 +439,7 @@ def test_alerts_are_about_metrics_that_exist(rendered: dict[str, list[Json]]) ->
     metrics = Meters().metrics.render().decode()
     others = [
         (ROOT / "sidecar/tenure_sidecar/gateway.py").read_text(encoding="utf-8"),
+        (ROOT / "sidecar/tenure_sidecar/meters.py").read_text(encoding="utf-8"),
         (ROOT / "operator/tenure_operator/meters.py").read_text(encoding="utf-8"),
     ]
     for group in rule["spec"]["groups"]:

@@ -23,6 +23,7 @@ from support.wide import SLOTS, Wide
 PROGRAM = (str(Path(__file__).parent / "behind_wires.py"),)
 COUNT = 240
 SECONDS = 0.2  # of an activity
+LEASE = 10  # seconds: the default, so that none is ended by a busy machine; none is waited for
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -75,7 +76,7 @@ class Between:
 @pytest.fixture
 def wide(tmp_path: Path) -> Iterator[tuple[Wide, Between]]:
     with Cluster(tmp_path / "etcd") as cluster:
-        fleet = Fleet(tmp_path, cluster, wired=False, app=("wide.py", str(SLOTS)))
+        fleet = Fleet(tmp_path, cluster, lease=LEASE, wired=False, app=("wide.py", str(SLOTS)))
         wires = Wires()
         try:
             between = Between(fleet, wires)
@@ -112,19 +113,18 @@ async def test_a_slow_network_costs_time_and_nothing_else(wide: tuple[Wide, Betw
     await nothing_was_lost(many.fleet)
 
 
-@pytest.mark.parametrize("ways", [(TO, FROM), (FROM,)], ids=["both ways", "one way"])
-async def test_a_silent_network_is_no_reason_to_take_over(
-    wide: tuple[Wide, Between], ways: tuple[str, ...]
-) -> None:
+async def test_a_silent_network_is_no_reason_to_take_over(wide: tuple[Wide, Between]) -> None:
+    """Both ways, and then one way."""
     many, between = wide
     taken = many.fleet.taken()
     many.begin(COUNT, seconds=SECONDS)
-    owner, _ = many.parts()
-    between.do(between.of(owner), lambda wire: wire.cut(ways))
-    many.end()  # what was lent and not heard of ran again
-    assert many.again <= 2 * SLOTS
-    between.do(between.of(owner), lambda wire: wire.resume(ways))
-    many.begin(COUNT, seconds=SECONDS)
+    for round_, ways in enumerate(((TO, FROM), (FROM,)), 1):
+        owner, _ = many.parts()
+        between.do(between.of(owner), lambda wire, ways=ways: wire.cut(ways))  # type: ignore[misc]
+        many.end()  # what was lent and not heard of ran again
+        assert many.again <= round_ * 2 * SLOTS
+        between.do(between.of(owner), lambda wire, ways=ways: wire.resume(ways))  # type: ignore[misc]
+        many.begin(COUNT, seconds=SECONDS)
     many.parts()  # they are connected again
     many.end()
     assert many.fleet.taken() == taken

@@ -19,6 +19,7 @@ import pytest
 from support.etcd import Cluster
 from support.fleet import NEXT, PRESENT, Fleet, Sidecar
 from tenure_sidecar.etcd import prefix_end
+from tenure_sidecar.peers.frames import PROTOCOL
 from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.etcd.values import Book, HeadValue, unpack
 
@@ -69,13 +70,13 @@ async def replace(fleet: Fleet, one: Sidecar, program: Sequence[str]) -> None:
 
 
 async def test_an_upgrade_and_a_downgrade_under_load(fleet: Fleet) -> None:
-    assert await announced(fleet) == {1: 3}
+    assert await announced(fleet) == {PROTOCOL: 3}
     for count, one in enumerate(fleet.sidecars, 1):
         await replace(fleet, one, NEXT)
-        assert await announced(fleet) == Counter({1: 3 - count, 2: count})
+        assert await announced(fleet) == Counter({PROTOCOL: 3 - count, PROTOCOL + 1: count})
     for count, one in enumerate(fleet.sidecars, 1):
         await replace(fleet, one, PRESENT)
-        assert await announced(fleet) == Counter({1: count, 2: 3 - count})
+        assert await announced(fleet) == Counter({PROTOCOL: count, PROTOCOL + 1: 3 - count})
     found, wrong = await fleet.verdict()
     assert not wrong, f"{wrong[:20]}\n{fleet.tail()}"
     assert found.takeovers > 0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from support.by_hand import HandWorker, call
 from support.one_engine import OneEngine
+from tenure_sidecar.actors.port import Clock
 from tenure_sidecar.actors.sharing.placement import place
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dispatch.stream import Caps
@@ -41,7 +42,13 @@ class Member(OneEngine):
     """One engine and its workers."""
 
     def __init__(
-        self, name: str, *, database: MemoryDatabase, seed: int, tls: PeerTls | None
+        self,
+        name: str,
+        *,
+        database: MemoryDatabase,
+        seed: int,
+        tls: PeerTls | None,
+        clock: Clock | None,
     ) -> None:
         super().__init__(
             workflows={},
@@ -51,6 +58,7 @@ class Member(OneEngine):
             identity=Identity(name, pod=name),
             connects=True,
             tls=tls,
+            clock=clock,
         )
         self.name = name
         self._words = itertools.count()
@@ -98,9 +106,12 @@ class Members:
         self.database = MemoryDatabase(partitions=PARTITIONS)
         self.all: list[Member] = []
 
-    async def start(self, name: str, *, tls: PeerTls | None = None) -> Member:
+    async def start(
+        self, name: str, *, tls: PeerTls | None = None, clock: Clock | None = None
+    ) -> Member:
         """One more member, without workers."""
-        member = Member(name, database=self.database, seed=len(self.all) + 1, tls=tls)
+        seed = len(self.all) + 1
+        member = Member(name, database=self.database, seed=seed, tls=tls, clock=clock)
         self.all.append(member)
         await member.start(workers=0)
         return member

@@ -17,6 +17,7 @@ from support.toy import ToyCodec, ToyWorker, Workflow
 from support.virtual import VirtualLoop
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.operations import Operations
+from tenure_sidecar.actors.port import Clock
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.dispatch.dispatcher import Dispatcher, Leases
 from tenure_sidecar.engine.events import Status
@@ -78,11 +79,13 @@ class OneEngine:
         identity: Identity | None = None,
         connects: bool = False,
         tls: PeerTls | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._store = store
         self.identity = identity
-        self.clock = self.loop.wall_ns if isinstance(self.loop, VirtualLoop) else time.time_ns
+        wall = self.loop.wall_ns if isinstance(self.loop, VirtualLoop) else time.time_ns
+        self.clock: Clock = clock or wall
         self.random = random.Random(seed)
         self.ids = ids or SeededIds(seed)
         self.workflows = workflows
@@ -109,7 +112,9 @@ class OneEngine:
         if self._connects:
             assert self.identity is not None
             hello = frames.Hello(self.identity.name, "ns", "sim", word=self.ids.execution_id())
-            self.mesh = Mesh(self.dispatcher, host="127.0.0.1", port=0, hello=hello, tls=self._tls)
+            self.mesh = Mesh(
+                self.dispatcher, host="127.0.0.1", port=0, hello=hello, clock=clock, tls=self._tls
+            )
             await self.mesh.start()
         self.host = Host(
             store,

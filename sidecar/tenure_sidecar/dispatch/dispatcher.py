@@ -17,7 +17,7 @@ Nothing that goes wrong with one item, in here or beyond, keeps another one wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,7 @@ class Dispatcher:
             self._lanes,
             own=self._task_of,
             token=self._token,
+            lease=lambda: self._leases.activity,
             not_sent=self._not_sent,
             released=self._unblock_task,
         )
@@ -358,9 +359,7 @@ class Dispatcher:
     def _send_task(self, lane: Lane, stream: WorkerStream, instance: Instance, task: Task) -> None:
         scheduled = task.scheduled
         key = (instance.id, scheduled.task_id)
-        if not stream.echoes_tokens and (key in self._task_of or key in self.loans.keys):
-            # An earlier generation's activity of that number is still out, or one was borrowed: the
-            # worker's answer could not be told from this one's.
+        if self.loans.alike(key, stream):
             self._behind.setdefault(key, []).append(task)
             return
         token = self._token()
@@ -551,7 +550,7 @@ class Dispatcher:
 
     def sweep(self, now: float) -> None:
         """Take back what was not answered in time, and show idle workers that we live."""
-        for sent in self._expired(now):
+        for sent in [sent for sent in self._sent.values() if sent.deadline <= now]:
             _log.warning(
                 "work item not answered in time, sending it again",
                 instance=sent.instance.id,
@@ -560,6 +559,7 @@ class Dispatcher:
             )
             sent.stream.late = True
             self._lose(sent)
+        self.loans.expire(now)
         for stream in tuple(self._streams.values()):
             try:
                 self._look_at(stream, now)
@@ -578,9 +578,6 @@ class Dispatcher:
             outcome = stream.send(stream.codec.health_ping(), now)
             if outcome is not Outcome.SENT:
                 self._not_sent(stream, outcome)
-
-    def _expired(self, now: float) -> Iterable[Sent]:
-        return [sent for sent in self._sent.values() if sent.deadline <= now]
 
     async def run(self) -> None:
         """Sweep until cancelled."""

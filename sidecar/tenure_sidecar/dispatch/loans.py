@@ -1,18 +1,19 @@
 """Loans: activities of other members that run at this process's workers.
 
 Their owner stays responsible for them.  Here a loan is a slot that is taken until the worker answers,
-and somebody to tell: no queue, no lease, no second try.  What cannot be sent at once is refused, so
-that nothing waits here for a slot which another member may have free; what a worker lost goes back.
-When the lender is gone, its loans are nobody's: the workers are still busy with them, and their answers
-are acknowledged and ignored.
+and somebody to tell: no queue, no second try.  What cannot be sent at once is refused, so that nothing
+waits here for a slot which another member may have free; what a worker lost, or has not answered within
+the lease of activities, goes back.  When the lender is gone, its loans are nobody's: the workers are
+still busy with them, and their answers are acknowledged and ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+import structlog
 
 from tenure_sidecar.engine.events import Status, TaskScheduled
 from tenure_sidecar.engine.head import Head
@@ -20,9 +21,13 @@ from tenure_sidecar.rpc.transport import Sent as Outcome
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Ack
+    from tenure_sidecar.dispatch.items import Sent
     from tenure_sidecar.dispatch.lanes import Lane, Lanes
     from tenure_sidecar.dispatch.stream import WorkerStream
     from tenure_sidecar.wire.codec import ActivityResult
+
+
+_log = structlog.get_logger(__name__)
 
 
 class Borrowed(msgspec.Struct, frozen=True, array_like=True):
@@ -53,15 +58,23 @@ class Lender(Protocol):
 class Loan:
     """One borrowed activity at a worker."""
 
-    __slots__ = ("key", "lender", "stream", "theirs", "token")
+    __slots__ = ("deadline", "key", "lender", "stream", "theirs", "token")
 
-    def __init__(
-        self, token: str, *, theirs: str, key: tuple[str, int], stream: WorkerStream, lender: Lender
+    def __init__(  # noqa: PLR0913 - one call site, by name
+        self,
+        token: str,
+        *,
+        theirs: str,
+        key: tuple[str, int],
+        stream: WorkerStream,
+        lender: Lender,
+        deadline: float,
     ) -> None:
         self.token = token  # between this process and its worker
         self.theirs = theirs  # the same between the owner and this process
         self.key = key  # instance id and task id
         self.stream = stream
+        self.deadline = deadline  # loop time, seconds
         self.lender: Lender | None = lender  # None = it is gone
 
 
@@ -70,24 +83,27 @@ class Loans:
 
     Args:
         lanes: which of the workers takes what.
-        own: instance id and task id of each activity of this process's own at a worker.
+        own: the activities of this process's own at workers, by instance id and task id.
         token: a new completion token.
+        lease: seconds that a loan may stay unanswered at a live worker; infinite = no limit.
         not_sent: told of a worker that could not be sent to.
         released: told the instance id and task id of a loan that its worker has done with.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one call site, by name
         self,
         lanes: Lanes,
         *,
-        own: Container[tuple[str, int]],
+        own: Mapping[tuple[str, int], Sent],
         token: Callable[[], str],
+        lease: Callable[[], float],
         not_sent: Callable[[WorkerStream, Outcome], None],
         released: Callable[[tuple[str, int]], None],
     ) -> None:
         self._lanes = lanes
         self._own = own
         self._token = token
+        self._lease = lease
         self._not_sent = not_sent
         self._released = released
         self._loans: dict[str, Loan] = {}
@@ -125,6 +141,18 @@ class Loans:
         )
         return max(0, self._lanes.slots(spare) - waiting)
 
+    def alike(self, key: tuple[str, int], stream: WorkerStream) -> bool:
+        """Whether an activity, of this process's own or borrowed, that is sent to the worker could be
+        taken for one that is out: an earlier generation's of that number, or another member's.
+
+        One answer without a token is enough, whichever of the two workers it is that gives it.
+        """
+        there = (self._own.get(key), self.keys.get(key))
+        return any(
+            one is not None and not (stream.echoes_tokens and one.stream.echoes_tokens)
+            for one in there
+        )
+
     # --- coming and going ---------------------------------------------------------------------
 
     def take(self, lender: Lender, borrowed: Borrowed, *, now: float) -> None:
@@ -132,11 +160,7 @@ class Loans:
         theirs, task = borrowed.token, borrowed.task
         key = (borrowed.instance_id, task.task_id)
         stream = _roomiest(self._lanes.of_task(task)) if self._lanes.slots(1) else None
-        if (
-            self.closed
-            or stream is None
-            or (not stream.echoes_tokens and (key in self.keys or key in self._own))
-        ):
+        if self.closed or stream is None or self.alike(key, stream):
             lender.refuse(theirs)
             return
         token = self._token()
@@ -150,7 +174,14 @@ class Loans:
             lender.refuse(theirs)
             return
         stream.activities += 1
-        loan = Loan(token, theirs=theirs, key=key, stream=stream, lender=lender)
+        loan = Loan(
+            token,
+            theirs=theirs,
+            key=key,
+            stream=stream,
+            lender=lender,
+            deadline=now + self._lease(),
+        )
         self._loans[token] = self.keys[key] = loan
         self.taken += 1
 
@@ -182,6 +213,17 @@ class Loans:
     def lose(self, stream: WorkerStream) -> None:
         """The worker is gone, and with it all that it had."""
         for loan in [loan for loan in self._loans.values() if loan.stream is stream]:
+            self._return(loan)
+
+    def expire(self, now: float) -> None:
+        """Take back what was not answered in time: its worker hangs, and its stream lives."""
+        for loan in [loan for loan in self._loans.values() if loan.deadline <= now]:
+            _log.warning(
+                "borrowed activity not answered in time, giving it back",
+                instance=loan.key[0],
+                worker=loan.stream.peer,
+            )
+            loan.stream.late = True
             self._return(loan)
 
     def orphan(self, lender: Lender) -> None:

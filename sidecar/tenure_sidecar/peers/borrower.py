@@ -18,6 +18,7 @@ from tenure_sidecar.peers.outbox import Outbox
 
 if TYPE_CHECKING:
     from tenure_sidecar.actors.instance import Ack
+    from tenure_sidecar.actors.port import Clock
     from tenure_sidecar.dispatch.dispatcher import Dispatcher
     from tenure_sidecar.wire.codec import ActivityResult
 
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
 class Borrower:
     """One lender's stream; implements ``dispatch.loans.Lender``."""
 
-    def __init__(self, name: str, dispatcher: Dispatcher, *, look: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, dispatcher: Dispatcher, *, clock: Clock, look: Callable[[], None]
+    ) -> None:
         self.name = name
         self.wanting = False
         self._dispatcher = dispatcher
+        self._clock = clock
         self._look = look
         self._told: frames.Room | None = None
         self._acks: dict[str, Ack] = {}  # of results that are on their way to the lender
@@ -66,6 +70,8 @@ class Borrower:
                         self._dispatcher.loans.take(self, frame.what, now=now)
                     case frames.Settled():
                         self._settle(frame)
+                    case frames.Ask():
+                        self.outbox.put(frames.encode(frames.Time(self._clock())))
                     case frames.Hello():
                         pass
             self._look()
@@ -110,8 +116,9 @@ class Borrower:
 class Borrowers:
     """All streams of lenders; see the module docstring."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, clock: Clock) -> None:
         self._dispatcher = dispatcher
+        self._clock = clock
         self._all: dict[int, Borrower] = {}  # by a number of its own
         self._count = 0  # since start
         self._calm: tuple[int, ...] = ()  # as everybody was told, when nobody had anything
@@ -127,7 +134,7 @@ class Borrowers:
         write: Callable[[bytes], Awaitable[None]],
     ) -> None:
         """One more stream, until it ends.  Raises: see ``Borrower.serve``."""
-        one = Borrower(name, self._dispatcher, look=self.look)
+        one = Borrower(name, self._dispatcher, clock=self._clock, look=self.look)
         self._count += 1
         number = self._count
         self._all[number] = one

@@ -17,7 +17,8 @@ from tenure_sidecar.dispatch.loans import Borrowed
 from tenure_sidecar.engine.events import Failure
 
 PATH = "/tenure.peers.v1.Peers/Lend"
-PROTOCOL = 1
+PROTOCOL = 2
+CLOCKS = 2  # the protocol from which on ``Ask`` is answered
 OVERHEAD = 64 * 1024  # bytes that a frame may add to what an app sent
 
 _FIXARRAY, _ARRAY16 = 0x90, 0xDC
@@ -67,6 +68,10 @@ class Settled(_Frame, frozen=True, tag=3):
     error: str = ""
 
 
+class Ask(_Frame, frozen=True, tag=8):
+    """The owner asks what the peer's clock says.  Answered by ``Time``."""
+
+
 class Room(_Frame, frozen=True, tag=4):
     """How many of the owner's activities the peer may have at a time.
 
@@ -102,8 +107,14 @@ class Lost(_Frame, frozen=True, tag=7):
     token: str
 
 
-FromOwner = Hello | Want | Lent | Settled
-FromPeer = Hello | Room | Done | Refused | Lost
+class Time(_Frame, frozen=True, tag=9):
+    """The peer's wall clock, nanoseconds since the Unix epoch."""
+
+    now: int
+
+
+FromOwner = Hello | Want | Lent | Settled | Ask
+FromPeer = Hello | Room | Done | Refused | Lost | Time
 
 encode = msgspec.msgpack.Encoder().encode
 _from_owner = msgspec.msgpack.Decoder(tuple[FromOwner, ...])

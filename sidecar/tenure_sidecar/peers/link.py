@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.head import Head
 
 BROKEN = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+_ASK = frames.encode(frames.Ask())
 _NO_WORKFLOWS: dict[str, tuple[str, ...]] = {}
 
 _log = structlog.get_logger(__name__)
@@ -89,6 +90,9 @@ class Link:
         close: ends the channel that it is on.
         dispatcher: whose activities are lent.
         changed: told when something was answered.
+        timed: told when it was asked what the clock there says (loop time, seconds), and the answer
+            (nanoseconds).
+        protocol: of the other end.
         until: seconds after which a new connection is to take its place; None = never.
     """
 
@@ -106,6 +110,8 @@ class Link:
         close: Callable[[], None],
         dispatcher: Dispatcher,
         changed: Callable[[], None],
+        timed: Callable[[float, int], None],
+        protocol: int,
         until: float | None = None,
     ) -> None:
         self.name = name
@@ -115,6 +121,9 @@ class Link:
         self._close = close
         self._dispatcher = dispatcher
         self._changed = changed
+        self._timed = timed
+        self._tells_time = protocol >= frames.CLOCKS
+        self._asked: float | None = None
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._stream: WorkerStream | None = None
@@ -171,6 +180,12 @@ class Link:
             self._wanting = more
             self._outbox.put(frames.encode(frames.Want(more)))
 
+    def ask(self) -> None:
+        """Ask what the clock there says, unless it has yet to answer that, or would not."""
+        if self._tells_time and self._asked is None and not self._replaced:
+            self._asked = self._loop.time()
+            self._outbox.put(_ASK)
+
     def send(self, message: bytes) -> Sent:
         """See ``Stream.send``."""
         if not self.open:
@@ -211,9 +226,16 @@ class Link:
                     self._dispatcher.refused(frame.token, size=frame.size)
                 case frames.Lost():
                     self._dispatcher.abandon(frame.token)
+                case frames.Time():
+                    self._time(frame)
                 case frames.Hello():
                     pass
         self._changed()
+
+    def _time(self, told: frames.Time) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self._timed(asked, told.now)
 
     def _settled(self, token: str) -> Ack:
         self._unsettled += 1

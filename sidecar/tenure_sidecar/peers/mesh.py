@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -16,15 +17,17 @@ import grpc.aio
 import msgspec
 import structlog
 
-from tenure_common.errors import BadRequestError, BadSettingError
+from tenure_common.errors import BadRequestError, BadSettingError, ClocksDifferError
 from tenure_sidecar.actors.sharing.neighbours import Connection, Neighbours, Peer, ring
 from tenure_sidecar.peers import frames, lend
 from tenure_sidecar.peers.borrower import Borrowers
+from tenure_sidecar.peers.clocks import Clocks, estimate
 from tenure_sidecar.peers.link import BROKEN, Link
 from tenure_sidecar.peers.server import PeerServer, nobody_at
 from tenure_sidecar.peers.tls import Contents, PeerTls, channel_credentials, renew_after
 
 if TYPE_CHECKING:
+    from tenure_sidecar.actors.port import Clock
     from tenure_sidecar.actors.sharing.records import MemberRecord
     from tenure_sidecar.dispatch.dispatcher import Dispatcher
 
@@ -34,7 +37,7 @@ _LINKS_FOR = 30.0  # the same, before connections made for that are closed
 # A connection that ended; as an internal error when that was in the middle of a write.
 _ENDED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL})
 _LOOK = 0.5  # seconds between looks while nothing happens
-_FILES_EVERY = 20  # looks, between those at the certificates
+_FILES_EVERY = 20  # looks, between those at the certificates, and at the clocks of others
 _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
@@ -57,21 +60,25 @@ class Mesh:
         host: address of this process that others reach.
         port: to listen on; 0 = any free one.
         hello: who this process is.
+        clock: the wall clock, nanoseconds since the Unix epoch.
         tls: None = plain.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - few call sites, by name
         self,
         dispatcher: Dispatcher,
         *,
         host: str,
         port: int,
         hello: frames.Hello,
+        clock: Clock,
         tls: PeerTls | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._hello = hello
-        self._borrowers = Borrowers(dispatcher)
+        self._clock = clock
+        self.clocks = Clocks()
+        self._borrowers = Borrowers(dispatcher, clock=clock)
         self._tls = tls
         self._server = PeerServer(
             host=host, port=port, hello=hello, borrowers=self._borrowers, tls=tls
@@ -124,6 +131,8 @@ class Mesh:
                 continue
             if not self.neighbours.address:
                 await self.start()
+            for link in tuple(self._open):
+                link.ask()
             if (fresh := await self._files()) != files:
                 _log.info("certificates for peers changed, connecting anew")
                 files = fresh
@@ -205,10 +214,13 @@ class Mesh:
             close=lambda: self._closed(link, channel),
             dispatcher=self._dispatcher,
             changed=self._look_soon,
+            timed=partial(self._timed, name),
+            protocol=first[0].protocol,
             until=renew_after(*left) if left else None,
         )
         self._open[link] = None
         link.take(first[1:])
+        link.ask()
         return link
 
     async def _failed(self, name: str, address: str, error: Exception, call: Any) -> bool:  # noqa: ANN401 - as above
@@ -249,11 +261,25 @@ class Mesh:
         if link in self._open:
             del self._open[link]
             self._drop(channel)
+            self.clocks.keep({one.name for one in self._open})
 
     def _drop(self, channel: Any) -> None:  # noqa: ANN401 - as above
         task = self._loop.create_task(channel.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    def _timed(self, name: str, asked: float, there: int) -> None:
+        """A member has said what its clock says."""
+        found = estimate(
+            asked=asked, heard=self._loop.time(), here=self._clock() / 1e9, there=there / 1e9
+        )
+        if found is None or not self.clocks.take(name, found):
+            return
+        facts = {"member": name, "ahead": round(found.ahead, 3), "within": round(found.error, 3)}
+        if self.clocks.differ:
+            _log.warning("clocks of sidecars differ", code=ClocksDifferError.code, **facts)
+        else:
+            _log.info("clocks of sidecars agree again", **facts)
 
     # --- whom, and for what ---------------------------------------------------------------------
 

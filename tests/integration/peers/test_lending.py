@@ -203,8 +203,8 @@ async def test_two_lenders_share_what_a_peer_has(members: Members) -> None:
     await until(lambda: [one.wanting for one in peer.borrowers] == [True] * 2, "both have more")
     peer.dispatcher.change(away.stream, hello=away.stream.hello, caps=Caps(activities=6))
     await until(lambda: len(away.tasks) == 6, "the peer is full")
-    ids = [task.instance_id for task in away.tasks]
-    assert {ids.count(one) for one in ids} == {3}
+    # Whose connection is faster may have more than half (test_lend has the shares), and never all.
+    assert len({task.instance_id for task in away.tasks}) == 2
 
 
 async def test_what_the_apps_own_activities_need_is_not_lent(pair: Pair) -> None:
@@ -257,6 +257,47 @@ async def test_an_answer_after_the_activitys_time_is_ignored(pair: Pair) -> None
     assert dispatcher.ignored == 1
     pair.near.complete(pair.near.tasks.popleft(), "second")
     assert await finish(pair, instance_id, 2) == ["first", "second"]
+
+
+async def test_a_loan_that_is_not_answered_in_time_goes_back_with_its_slot(pair: Pair) -> None:
+    """The peer's app hangs, and its connection lives; nobody else's lease is to end it."""
+    dispatcher = pair.peer.dispatcher
+    dispatcher._leases.activity = 60.0
+    await with_slots(pair, 1, 1)
+    instance_id = await fan_out(pair.owner, pair.near, 2)
+    await until(lambda: pair.away.tasks, "the peer has one")
+    dispatcher.sweep(dispatcher.now() + 59)
+    assert dispatcher.loans.owed == 1
+    dispatcher.sweep(dispatcher.now() + 61)
+    assert dispatcher.loans.free == 1
+    await until(lambda: len(pair.away.tasks) == 2, "it is lent again")
+    late, again = pair.away.tasks
+    assert again.task.task_execution_id == late.task.task_execution_id
+    assert again.token != late.token
+    assert pair.away.complete(late, "late").acknowledged
+    assert dispatcher.ignored == 1
+    pair.away.complete(again, "second")
+    pair.near.complete(pair.near.tasks.popleft(), "first")
+    assert await finish(pair, instance_id, 2) == ["first", "second"]
+    assert pair.owner.dispatcher.redelivered == 1
+
+
+async def test_a_slot_that_is_taken_for_nobody_is_free_when_its_time_is_over(pair: Pair) -> None:
+    dispatcher = pair.peer.dispatcher
+    dispatcher._leases.activity = 60.0
+    await with_slots(pair, 1, 1)
+    await fan_out(pair.owner, pair.near, 2)
+    await until(lambda: pair.away.tasks, "the peer has one")
+    (link,) = pair.owner.links
+    link.abort()
+    await until(lambda: not dispatcher.loans.owed, "the peer has seen that it ended")
+    dispatcher.sweep(dispatcher.now() + 59)
+    assert len(dispatcher.loans) == 1
+    dispatcher.sweep(dispatcher.now() + 61)
+    await until(lambda: len(pair.away.tasks) == 2, "the slot is free, and lent again")
+    for task in pair.away.tasks:
+        pair.away.complete(task, "x")
+    assert dispatcher.ignored == 1
 
 
 async def test_a_slot_stays_taken_while_its_worker_is_busy_for_nobody(pair: Pair) -> None:

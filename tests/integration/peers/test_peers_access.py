@@ -77,6 +77,7 @@ async def listening(tls: PeerTls | None) -> Mesh:
         host="127.0.0.1",
         port=0,
         hello=frames.Hello("server", "ns", "sim", WORD),
+        clock=time.time_ns,
         tls=tls,
     )
     await mesh.start()

@@ -246,7 +246,9 @@ class Pod:
     def _connect(self, engine: AppEngine, peers: Peers) -> Mesh:
         """As ``AppEngine`` does it, with a word that comes from the seed."""
         hello = frames.Hello(engine.identity.name, "default", APP_ID, word=engine.ids.nonce)
-        self._mesh = Mesh(engine.dispatcher, host=peers.host, port=peers.port, hello=hello)
+        self._mesh = Mesh(
+            engine.dispatcher, host=peers.host, port=peers.port, hello=hello, clock=engine.clock
+        )
         return self._mesh
 
     def borrower(self) -> Pod | None:

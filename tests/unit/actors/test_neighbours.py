@@ -27,7 +27,8 @@ LOOPBACK = "127.0.0.1"
 def member(word: str, *, host: str = LOOPBACK, port: int = 0) -> Mesh:
     """A process with nothing but its connections."""
     dispatcher = Dispatcher(clock=time.time_ns, nonce=word, leases=Leases())
-    return Mesh(dispatcher, host=host, port=port, hello=frames.Hello("any", "ns", "app", word))
+    hello = frames.Hello("any", "ns", "app", word)
+    return Mesh(dispatcher, host=host, port=port, hello=hello, clock=time.time_ns)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 9])

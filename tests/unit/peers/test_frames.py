@@ -27,6 +27,7 @@ OWNERS = (
     frames.Want(True),
     frames.Lent(Borrowed("t", "i", "e", TASK)),
     frames.Settled("t", "why"),
+    frames.Ask(),
 )
 PEERS = (
     frames.Hello("a", "ns", "app", "word", good_for=2.5),
@@ -34,6 +35,7 @@ PEERS = (
     frames.Done("t", "r", Failure("E", "m", inner=Failure("I", "n"))),
     frames.Refused("t", 7),
     frames.Lost("t"),
+    frames.Time(1_800_000_000_000_000_000),
 )
 
 
