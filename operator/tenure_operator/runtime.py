@@ -19,7 +19,12 @@ import kopf
 import structlog
 
 from tenure_common import clock
-from tenure_common.errors import BadSettingError, NoCrdsError
+from tenure_common.errors import (
+    BadSettingError,
+    ClusterRefusedError,
+    ClusterUnavailableError,
+    NoCrdsError,
+)
 from tenure_common.health import Health, Listener
 from tenure_common.times import NANOS
 from tenure_operator import handlers
@@ -27,7 +32,7 @@ from tenure_operator.announcer import Announcer
 from tenure_operator.cache import Cache
 from tenure_operator.cluster import Cluster
 from tenure_operator.config import Config
-from tenure_operator.controller import Controller
+from tenure_operator.controller import KINDS, Controller
 from tenure_operator.gateway import Access, Gateway
 from tenure_operator.leader import Leader
 from tenure_operator.link import Link
@@ -106,9 +111,7 @@ class Operator:
         """Wait for the lease and work while it is ours.  Raises: TenureError."""
         if not await self._unless_stopped(leader.acquire()):  # which waits for the API server, too
             return
-        if not await desk.cluster.served():
-            message = "the API server does not know Tenure's resources: install crds/ first"
-            raise NoCrdsError(message)
+        await _installed(desk.cluster)
         with _tasks() as tasks:
             tasks.append(asyncio.create_task(leader.hold()))
             tasks.append(asyncio.create_task(desk.announcer.run()))
@@ -125,6 +128,9 @@ class Operator:
                 # Cancelled, kopf ends at once; asked to stop, it waits for tasks that are not its own.
                 watching.cancel()
                 await asyncio.wait((watching,), timeout=STOPS_WITHIN)
+            if watching in done and watching.exception() is not None:
+                with contextlib.suppress(ClusterUnavailableError, ClusterRefusedError):
+                    await _installed(desk.cluster)  # kopf ends when what it watches is taken away
             for task in done:
                 task.result()
 
@@ -165,6 +171,15 @@ class Operator:
         finally:
             for one in (task, stop):
                 one.cancel()
+
+
+async def _installed(cluster: Cluster) -> None:
+    """Raises: NoCrdsError, and the errors of ``Cluster``."""
+    missing = await cluster.unserved(KINDS)
+    if missing:
+        names = ", ".join(missing)
+        message = f"the API server does not know Tenure's resources ({names}): install crds/ first"
+        raise NoCrdsError(message)
 
 
 def _desk(cluster: Cluster, gateway: Gateway, *, patience: int) -> Desk:
