@@ -44,6 +44,7 @@ from tenure_operator.runs import Runs
 _log = structlog.get_logger(__name__)
 
 STOPS_WITHIN: Final = 10.0  # seconds
+LOOKS_EVERY: Final = 5.0  # seconds, for definitions that are missing
 
 
 def main(config: Config) -> int:
@@ -111,7 +112,7 @@ class Operator:
         """Wait for the lease and work while it is ours.  Raises: TenureError."""
         if not await self._unless_stopped(leader.acquire()):  # which waits for the API server, too
             return
-        await _installed(desk.cluster)
+        missing = await _unserved(desk.cluster)
         with _tasks() as tasks:
             tasks.append(asyncio.create_task(leader.hold()))
             tasks.append(asyncio.create_task(desk.announcer.run()))
@@ -122,15 +123,14 @@ class Operator:
             watching = asyncio.create_task(self._watch(link, controller, started))
             tasks.append(watching)
             tasks.append(asyncio.create_task(self._listen_again(started)))
+            if missing:
+                tasks.append(asyncio.create_task(_until_served(desk.cluster, missing)))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 # Cancelled, kopf ends at once; asked to stop, it waits for tasks that are not its own.
                 watching.cancel()
                 await asyncio.wait((watching,), timeout=STOPS_WITHIN)
-            if watching in done and watching.exception() is not None:
-                with contextlib.suppress(ClusterUnavailableError, ClusterRefusedError):
-                    await _installed(desk.cluster)  # kopf ends when what it watches is taken away
             for task in done:
                 task.result()
 
@@ -173,13 +173,25 @@ class Operator:
                 one.cancel()
 
 
-async def _installed(cluster: Cluster) -> None:
-    """Raises: NoCrdsError, and the errors of ``Cluster``."""
+async def _unserved(cluster: Cluster) -> tuple[str, ...]:
+    """Which kinds are not there yet.  Raises: NoCrdsError, and the errors of ``Cluster``."""
     missing = await cluster.unserved(KINDS)
-    if missing:
-        names = ", ".join(missing)
-        message = f"the API server does not know Tenure's resources ({names}): install crds/ first"
+    if len(missing) == len(KINDS):
+        message = "the API server does not know Tenure's resources: install crds/ first"
         raise NoCrdsError(message)
+    if missing:
+        _log.warning("definitions are missing", kinds=missing)
+    return missing
+
+
+async def _until_served(cluster: Cluster, missing: tuple[str, ...]) -> None:
+    """Wait until there is one more: kopf finds out once which there are."""
+    while True:
+        await asyncio.sleep(LOOKS_EVERY)
+        with contextlib.suppress(ClusterUnavailableError, ClusterRefusedError):
+            if len(await cluster.unserved(missing)) < len(missing):
+                _log.info("definitions are there now: the operator begins anew", kinds=missing)
+                return
 
 
 def _desk(cluster: Cluster, gateway: Gateway, *, patience: int) -> Desk:

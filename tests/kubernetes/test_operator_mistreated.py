@@ -348,23 +348,60 @@ def test_definitions_that_are_applied_again_and_changed(rig: Rig) -> None:
     assert rig.operators[0].alive
 
 
-def test_definitions_that_are_taken_away_end_the_operator_and_their_return_is_enough(
-    rig: Rig,
+def test_definitions_that_are_taken_away_and_come_back(
+    control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    """The last test here: it takes all Workflows with it."""
-    admin, operator = rig.control_plane.kubectl, rig.operators[0]
-    rig.kubectl.apply(workflow("swept", workflow="approval", instanceID="swept"))
-    rig.reaches("swept", "Running")
-    names = [one["metadata"]["name"] for one in definitions()]
+    # Of its own: all Workflows of a cluster go with them.
+    assert control_plane.bin
+    plane = ControlPlane(tmp_path / "plane")
+    plane.start()
     try:
-        admin("delete", "crd", *names, "--timeout=120s")
-        until("its end", lambda: not operator.alive)
-        assert "TN0803" in operator.tail()
+        install(plane)
+        with at_work(plane, tmp_path, APP) as rig:
+            operator = rig.operators[0]
+            rig.kubectl.apply(workflow("swept", workflow="approval", instanceID="swept"))
+            rig.reaches("swept", "Running")
+            plane.kubectl("delete", "crd", *names_of_definitions(), "--timeout=120s")
+            found = rig.engine_knows("swept")
+            assert found is not None
+            assert found["status"] == "TERMINATED", "its resource was deleted"
+            install(plane)
+            seen_by_the_operator(rig, "after-return")
+            assert operator.alive
     finally:
-        admin("apply", "--server-side", "-f", str(CRDS))
-        admin("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
-    found = rig.engine_knows("swept")
-    assert found is not None
-    assert found["status"] == "TERMINATED", "its resource was deleted"
-    operator.ready()  # as its pod begins anew
-    seen_by_the_operator(rig, "after-return")
+        plane.stop()
+
+
+def test_an_operator_that_began_without_some_definitions_begins_anew_with_them(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    assert control_plane.bin
+    plane = ControlPlane(tmp_path / "plane")
+    plane.start()
+    try:
+        plane.kubectl("apply", "--server-side", "-f", str(CRDS / "workflows.yaml"))
+        established(plane)
+        with at_work(plane, tmp_path, APP) as rig:
+            operator = rig.operators[0]
+            seen_by_the_operator(rig, "with-some")
+            install(plane)
+            until("its end", lambda: not operator.alive)
+            operator.ready()  # as its pod begins anew
+            rig.kubectl.apply(schedule("yearly", schedule="0 3 1 1 *", run={"workflow": "echo"}))
+            until("a status", lambda: rig.status("yearly", "workflowschedule").get("conditions"))
+            assert operator.alive
+    finally:
+        plane.stop()
+
+
+def names_of_definitions() -> list[str]:
+    return [one["metadata"]["name"] for one in definitions()]
+
+
+def install(plane: ControlPlane) -> None:
+    plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    established(plane)
+
+
+def established(plane: ControlPlane) -> None:
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
