@@ -9,7 +9,7 @@ Objects are handed on as the bytes of the answer: whoever wants one decodes it o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,14 @@ _MERGE: Final = "application/merge-patch+json"
 _ALIVE_WITHIN: Final = 5.0  # seconds
 
 Body = Mapping[str, Any]
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Served(msgspec.Struct, frozen=True):
+    resources: tuple[_Kind, ...] = ()
 
 
 def plural(kind: str) -> str:
@@ -58,12 +66,21 @@ class Cluster:
         ]
         return await self._link.call("PATCH", f"{self._path(key)}/status", patch, _PATCH)
 
-    async def set_finalizers(self, key: Key, version: str, finalizers: Sequence[str]) -> bytes:
-        """Write the finalizers of the object of that version.  Raises: ConflictError, GoneError."""
-        patch = [
+    async def set_finalizers(
+        self,
+        key: Key,
+        version: str,
+        finalizers: Sequence[str],
+        annotations: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Write the finalizers of the object of that version, and all its annotations (None: they stay
+        as they are).  Raises: ConflictError, GoneError."""
+        patch: list[dict[str, Any]] = [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
             {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
         ]
+        if annotations is not None:
+            patch.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
         return await self._link.call("PATCH", self._path(key), patch, _PATCH)
 
     async def patch_spec(self, key: Key, spec: Body) -> bytes:
@@ -82,13 +99,14 @@ class Cluster:
             options["preconditions"] = {"uid": uid}
         await self._link.call("DELETE", self._path(key), options)
 
-    async def served(self) -> bool:
-        """Whether our resources are installed."""
+    async def unserved(self, kinds: Iterable[str]) -> tuple[str, ...]:
+        """Which of these kinds of ours are not installed."""
         try:
-            await self._link.call("GET", _OURS)
+            found = msgspec.json.decode(await self._link.call("GET", _OURS), type=_Served)
         except GoneError:
-            return False
-        return True
+            found = _Served()
+        known = {one.name for one in found.resources}
+        return tuple(kind for kind in kinds if plural(kind) not in known)
 
     # --- others -----------------------------------------------------------------------------------
 

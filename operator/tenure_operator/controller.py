@@ -19,6 +19,7 @@ from tenure_common.times import NANOS
 from tenure_operator.breaker import Breaker
 from tenure_operator.link import ConflictError, GoneError, PauseError
 from tenure_operator.reconcile.backoff import backoff
+from tenure_operator.reconcile.steps import Announcement
 from tenure_operator.resources import (
     Key,
     Resource,
@@ -36,6 +37,7 @@ from tenure_operator.rounds.workflows import workflow_round
 
 _log = structlog.get_logger(__name__)
 
+TOLD_AFTER: Final = 3  # rounds in a row that failed: whoever asks for the resource is told, too
 STUCK_AFTER: Final = 600.0  # seconds; every call of a round has a deadline, and they are fewer
 
 Round = Callable[[Desk, Key], Awaitable[None]]
@@ -129,10 +131,10 @@ class Controller:
             await self._unanswered(key, error)
         except TenureError as error:
             _log.error("round failed", resource=str(key), error=str(error))
-            self._later(key)
-        except Exception:  # noqa: BLE001 - one resource must not stop the others
+            self._later(key, str(error))
+        except Exception as error:  # noqa: BLE001 - one resource must not stop the others
             _log.exception("round broke", resource=str(key))
-            self._later(key)
+            self._later(key, repr(error))
 
     async def _read_again(self, key: Key) -> None:
         """Somebody else wrote; the watch may take a while to tell of it.
@@ -148,10 +150,10 @@ class Controller:
             await self._unanswered(key, error)
         except TenureError as error:
             _log.error("resource not read", resource=str(key), error=str(error))
-            self._later(key)
+            self._later(key, str(error))
         else:
             if key in self._failures:
-                self._later(key)
+                self._later(key, "it is changed by somebody else again and again")
             else:
                 self._failures[key] = 0
                 desk.queue.add(key)
@@ -163,15 +165,25 @@ class Controller:
             self._parked.add(key)
             return
         _log.warning("round not answered", resource=str(key), error=error.message)
-        self._later(key, at_least=seconds)
+        self._later(key, error.message, at_least=seconds)
 
-    def _later(self, key: Key, *, at_least: float = 0.0) -> None:
+    def _later(self, key: Key, why: str, *, at_least: float = 0.0) -> None:
         """Not now, whoever asks for it; ``at_least`` in seconds."""
         self._desk.tally.failures += 1
         failures = self._failures[key] = self._failures.get(key, 0) + 1
+        if failures >= TOLD_AFTER:
+            self._tell(key, why)
         pause = max(backoff(failures, seed=str(key)) / NANOS, at_least)
         self._not_before[key] = asyncio.get_running_loop().time() + pause
         self._desk.queue.add_after(key, pause)
+
+    def _tell(self, key: Key, why: str) -> None:
+        """In an Event, since the status is what may be impossible to write; the announcer sends the
+        same words about the same version once."""
+        resource = self._desk.cache.get(key, KINDS[key.kind])
+        if resource is not None:
+            told = Announcement("CannotWrite", f"Tried again later: {why}", warning=True)
+            self._desk.announcer.announce(resource, told)
 
     def _excuse(self, key: Key) -> None:
         """Its failures do not count any more."""

@@ -21,6 +21,7 @@ FINALIZER = "tenure.dev/run"
 FINALIZER_SETTINGS = "tenure.dev/settings"
 LABEL_SCHEDULE = "tenure.dev/schedule"
 ANNOTATION_DUE = "tenure.dev/scheduled-at"
+ANNOTATION_ENDED = "tenure.dev/ended"
 
 Policy = Literal["Terminate", "Purge", "Orphan"]
 Phase = Literal[
@@ -164,9 +165,9 @@ class Workflow(_Value, frozen=True, kw_only=True):
 
     @property
     def instance_id(self) -> str:
-        """The id of its run: that of the status, of the spec, or one of the name and uid."""
-        given = self.status.instance_id or self.spec.instance_id
-        return given or f"{self.metadata.name}-{self.metadata.uid[:8]}"
+        """The id of its run: that of the spec, or one of the name and uid; never that of the status,
+        which a hand can change."""
+        return self.spec.instance_id or f"{self.metadata.name}-{self.metadata.uid[:8]}"
 
 
 # --- WorkflowSchedule -----------------------------------------------------------------------------

@@ -19,7 +19,12 @@ import kopf
 import structlog
 
 from tenure_common import clock
-from tenure_common.errors import BadSettingError, NoCrdsError
+from tenure_common.errors import (
+    BadSettingError,
+    ClusterRefusedError,
+    ClusterUnavailableError,
+    NoCrdsError,
+)
 from tenure_common.health import Health, Listener
 from tenure_common.times import NANOS
 from tenure_operator import handlers
@@ -27,7 +32,7 @@ from tenure_operator.announcer import Announcer
 from tenure_operator.cache import Cache
 from tenure_operator.cluster import Cluster
 from tenure_operator.config import Config
-from tenure_operator.controller import Controller
+from tenure_operator.controller import KINDS, Controller
 from tenure_operator.gateway import Access, Gateway
 from tenure_operator.leader import Leader
 from tenure_operator.link import Link
@@ -39,6 +44,7 @@ from tenure_operator.runs import Runs
 _log = structlog.get_logger(__name__)
 
 STOPS_WITHIN: Final = 10.0  # seconds
+LOOKS_EVERY: Final = 5.0  # seconds, for definitions that are missing
 
 
 def main(config: Config) -> int:
@@ -106,9 +112,7 @@ class Operator:
         """Wait for the lease and work while it is ours.  Raises: TenureError."""
         if not await self._unless_stopped(leader.acquire()):  # which waits for the API server, too
             return
-        if not await desk.cluster.served():
-            message = "the API server does not know Tenure's resources: install crds/ first"
-            raise NoCrdsError(message)
+        missing = await _unserved(desk.cluster)
         with _tasks() as tasks:
             tasks.append(asyncio.create_task(leader.hold()))
             tasks.append(asyncio.create_task(desk.announcer.run()))
@@ -119,6 +123,8 @@ class Operator:
             watching = asyncio.create_task(self._watch(link, controller, started))
             tasks.append(watching)
             tasks.append(asyncio.create_task(self._listen_again(started)))
+            if missing:
+                tasks.append(asyncio.create_task(_until_served(desk.cluster, missing)))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -165,6 +171,27 @@ class Operator:
         finally:
             for one in (task, stop):
                 one.cancel()
+
+
+async def _unserved(cluster: Cluster) -> tuple[str, ...]:
+    """Which kinds are not there yet.  Raises: NoCrdsError, and the errors of ``Cluster``."""
+    missing = await cluster.unserved(KINDS)
+    if len(missing) == len(KINDS):
+        message = "the API server does not know Tenure's resources: install crds/ first"
+        raise NoCrdsError(message)
+    if missing:
+        _log.warning("definitions are missing", kinds=missing)
+    return missing
+
+
+async def _until_served(cluster: Cluster, missing: tuple[str, ...]) -> None:
+    """Wait until there is one more: kopf finds out once which there are."""
+    while True:
+        await asyncio.sleep(LOOKS_EVERY)
+        with contextlib.suppress(ClusterUnavailableError, ClusterRefusedError):
+            if len(await cluster.unserved(missing)) < len(missing):
+                _log.info("definitions are there now: the operator begins anew", kinds=missing)
+                return
 
 
 def _desk(cluster: Cluster, gateway: Gateway, *, patience: int) -> Desk:

@@ -5,6 +5,10 @@ that says "too old" (410), at once and however often; any other ends the operato
 trouble all the same: a cache of the API server that is built anew, an etcd that does not answer, an
 object that cannot be decoded just now.  So here each of them is logged, waits for a pause that grows
 while streams break soon after they began, and is handed on as a 410.  A list after it loses nothing.
+
+kopf ends, too, when a kind that it watches is not served any more (404).  But definitions are replaced,
+and when they are deleted there are finalizers to be taken away.  So that is handed on as the wish for a
+pause (429), after which kopf asks again, for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import msgspec
 import structlog
 from aiohttp.connector import Connection
 
+from tenure_common.names import API_GROUP, API_VERSION
 from tenure_common.times import NANOS
 from tenure_operator.reconcile.backoff import LONGEST_WISH, backoff
 
@@ -31,6 +36,7 @@ LAST: Final = 10 * NANOS
 LIVED: Final = 20.0  # seconds after which a stream is no sign of trouble
 _MARK: Final = b'"ERROR"'
 _AT_START: Final = 32  # bytes of a line in which its type is
+_OURS: Final = f"/apis/{API_GROUP}/{API_VERSION}/"
 _EXPIRED: Final[dict[str, Any]] = {
     "type": "ERROR",
     "object": {
@@ -155,6 +161,8 @@ def _response(breaks: Breaks) -> type[aiohttp.ClientResponse]:
     class Response(aiohttp.ClientResponse):
         async def start(self, connection: Connection) -> Response:
             await super().start(connection)
+            if self.status == HTTPStatus.NOT_FOUND and _OURS in self.url.path:
+                self.status = HTTPStatus.TOO_MANY_REQUESTS
             if self.status == HTTPStatus.OK and self.url.query.get("watch") == "true":
                 content: Any = Mended(self.content, self.url.path, breaks)
                 self.content = content

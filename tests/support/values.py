@@ -11,6 +11,7 @@ from tenure_common.times import parse_time
 from tenure_operator.instance import Instance
 from tenure_operator.reconcile.workflow import request_key
 from tenure_operator.resources import (
+    ANNOTATION_ENDED,
     FINALIZER,
     FINALIZER_SETTINGS,
     Workflow,
@@ -129,6 +130,12 @@ def condition(kind: str, status: str = "True") -> dict[str, Any]:
     }
 
 
+KEPT = {
+    "annotations": {
+        ANNOTATION_ENDED: '{"namespace":"shop","name":"order-1","uid":"0123456789abcdef",'
+        '"phase":"Completed","instanceID":"order-1-01234567","at":"2026-01-01T00:00:05Z"}'
+    }
+}  # metadata, after the end
 FINISHED = {
     "observedGeneration": 1,
     "phase": "Completed",

@@ -20,8 +20,17 @@ import msgspec
 
 from tenure_operator.instance import Instance, InstanceFailure
 from tenure_operator.reconcile.conditions import MAX_MESSAGE, Wanted, conditions, seconds, stamp
+from tenure_operator.reconcile.ended import Ended
 from tenure_operator.reconcile.refusals import Refusal
-from tenure_operator.resources import Condition, Failure, Phase, Progress, Workflow, WorkflowStatus
+from tenure_operator.resources import (
+    ANNOTATION_ENDED,
+    Condition,
+    Failure,
+    Phase,
+    Progress,
+    Workflow,
+    WorkflowStatus,
+)
 
 MAX_PAYLOAD: Final = 32 * 1024  # bytes of an output or a custom status that are copied
 MAX_TEXT: Final = 8 * 1024  # characters of an error's message and of its stack
@@ -111,6 +120,7 @@ def missing(workflow: Workflow, *, now: int) -> WorkflowStatus:
         phase="Missing",
         reason="InstanceMissing",
         message=message,
+        instance_id=name,
         completion_time=stamp(now),
         conditions=_four(
             workflow,
@@ -120,6 +130,44 @@ def missing(workflow: Workflow, *, now: int) -> WorkflowStatus:
             completed=False,
             failed=True,
             reason="Missing",
+            message=message,
+        ),
+    )
+
+
+def recalled(workflow: Workflow, ended: Ended, *, now: int) -> WorkflowStatus:
+    """The status of a Workflow that has ended, and whose status was lost."""
+    run = "its run" if ended.instance_id is None else f"run '{ended.instance_id}'"
+    if ended.uid == workflow.metadata.uid:
+        reason = "StatusLost"
+        message = (
+            f"{run} ended ({ended.phase}) and is not in the engine any more, and the status in which "
+            "it stood what it came to was lost; it is not started again"
+        )
+    else:
+        reason = "Restored"
+        message = (
+            f"a Workflow of this name with another uid ran before, {run} ended ({ended.phase}): this "
+            "one comes from a backup and is not started again; to run it anew, create it without the "
+            f"annotation {ANNOTATION_ENDED}"
+        )
+    completed, ran = ended.phase == "Completed", ended.instance_id is not None
+    started = "Started" if ran else "NeverStarted"
+    return WorkflowStatus(
+        observed_generation=workflow.metadata.generation,
+        phase=ended.phase,
+        reason=reason,
+        message=message,
+        instance_id=ended.instance_id,
+        completion_time=ended.at or stamp(now),
+        conditions=_four(
+            workflow,
+            now=now,
+            started=Wanted("Started", holds=ran, reason=started, message=message),
+            finished=True,
+            completed=completed,
+            failed=not completed,
+            reason=reason,
             message=message,
         ),
     )

@@ -99,10 +99,12 @@ class Announcement(NamedTuple):
 
 
 class SetFinalizers(NamedTuple):
-    """Write the list of finalizers; announce when that is done."""
+    """Write the list of finalizers, and what the annotation that keeps a run's end says (None: as it
+    is); announce when that is done."""
 
     finalizers: tuple[str, ...]
     announcements: tuple[Announcement, ...] = ()
+    ended: str | None = None
 
 
 class Rest(NamedTuple):

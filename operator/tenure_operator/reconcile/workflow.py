@@ -5,7 +5,9 @@ The order of things, each of which may be the last one that happens before a cra
 1. the finalizer, unless the run shall outlive the resource: from here on a deletion waits for us;
 2. the start, with a request key made of the resource's uid: a repeat finds the run of the first;
 3. the status, which from then on mirrors the run, until it has ended;
-4. the finalizer goes as soon as a deletion has nothing left to do.
+4. the finalizer goes as soon as a deletion has nothing left to do, and with the same write it is kept
+   outside of the status that the run has ended (``ended``): a status can be lost, and what has ended is
+   not started again.
 
 A run that another request started, under the id that this resource wants, is never touched.
 """
@@ -20,7 +22,16 @@ from tenure_common.times import NANOS, parse_time
 from tenure_operator.instance import TAG_KEY, Instance
 from tenure_operator.reconcile.backoff import LAST
 from tenure_operator.reconcile.conditions import MAX_MESSAGE, stamp
-from tenure_operator.reconcile.mirror import PHASES, held, mirrored, missing, refused, unsteered
+from tenure_operator.reconcile.ended import Ended, record, recorded
+from tenure_operator.reconcile.mirror import (
+    PHASES,
+    held,
+    mirrored,
+    missing,
+    recalled,
+    refused,
+    unsteered,
+)
 from tenure_operator.reconcile.refusals import Refusal, retry_in
 from tenure_operator.reconcile.steps import (
     Announcement,
@@ -46,12 +57,15 @@ MANAGED = ("managed-by", "kubernetes")  # the tag by which the operator's watch 
 
 class Seen(NamedTuple):
     """What is known of the run: ``instance`` (None: there is none) once ``known``; what was ``asked``
-    of it in this round, and why the last call did not work."""
+    of it in this round, why the last call did not work, whether this process ``started`` it, and
+    whether it is ``doubted`` that it has ended, as the status says: by the last news it goes on."""
 
     known: bool = False
     instance: Instance | None = None
     refusal: Refusal | None = None
     asked: frozenset[Verb] = frozenset()
+    started: bool = False
+    doubted: bool = False
 
 
 def request_key(workflow: Workflow) -> str:
@@ -59,7 +73,7 @@ def request_key(workflow: Workflow) -> str:
     return f"kubernetes/{workflow.metadata.uid}"
 
 
-def next_step(
+def next_step(  # noqa: PLR0911 - one answer for each part of a life
     workflow: Workflow,
     seen: Seen,
     *,
@@ -79,8 +93,11 @@ def next_step(
     seen = _own(workflow, seen)
     if workflow.metadata.deleted:
         return _leave(workflow, seen, now=now, attempts=attempts, patience=patience)
-    if _finished(workflow):
+    if _over(workflow, seen):
         return _after(workflow, now=now)
+    ended = recorded(workflow) if workflow.status.instance_id is None else None
+    if ended is not None:
+        return _recall(workflow, ended, seen, now=now, attempts=attempts)
     if _keeps(workflow) and FINALIZER not in workflow.metadata.finalizers:
         return SetFinalizers((*workflow.metadata.finalizers, FINALIZER))
     if not _keeps(workflow) and FINALIZER in workflow.metadata.finalizers:
@@ -93,7 +110,9 @@ def next_step(
 # --- the life of a run ----------------------------------------------------------------------------
 
 
-def _begin(workflow: Workflow, seen: Seen, *, now: int, attempts: int) -> Step:
+def _begin(  # noqa: PLR0911 - one answer for each state of things
+    workflow: Workflow, seen: Seen, *, now: int, attempts: int
+) -> Step:
     spec, refusal = workflow.spec, seen.refusal
     if seen.instance is not None:
         return _follow(workflow, seen, now=now, attempts=attempts)
@@ -103,6 +122,9 @@ def _begin(workflow: Workflow, seen: Seen, *, now: int, attempts: int) -> Step:
         status = refused(workflow, refusal, now=now)
         rest = _pause(workflow, refusal, attempts) if refusal.transient else LAST
         return _rest(workflow, status, wake_at=now + rest)
+    if seen.started:
+        # A start that was answered is not repeated: the run may have ended and be deleted since.
+        return _rest(workflow, missing(workflow, now=now)) if seen.known else Look()
     if spec.suspend or spec.terminate:
         # Not to be started.  A start of ours may have got through before a crash, though.
         if not seen.known:
@@ -178,20 +200,44 @@ def _wanted(workflow: Workflow, phase: Phase | None) -> Verb | None:
     return None
 
 
+def _recall(workflow: Workflow, ended: Ended, seen: Seen, *, now: int, attempts: int) -> Step:
+    """There is no status, and yet it has ended: it is not started again."""
+    refusal = seen.refusal
+    if ended.uid == workflow.metadata.uid:
+        if seen.instance is not None:
+            return _follow(workflow, seen, now=now, attempts=attempts)
+        if refusal is not None and refusal.transient:
+            wake_at = now + _pause(workflow, refusal, attempts)
+            return _rest(workflow, refused(workflow, refusal, now=now), wake_at=wake_at)
+        if refusal is None and not seen.known:
+            return Look()
+    status = recalled(workflow, ended, now=now)
+    told = Announcement(status.reason or "", status.message or "", warning=True)
+    return Rest(status, (told,))
+
+
 def _after(workflow: Workflow, *, now: int) -> Step:
     """The run has ended: nothing is left to mirror."""
-    if FINALIZER in workflow.metadata.finalizers and workflow.spec.deletion_policy != "Purge":
-        return _released(workflow)
-    if FINALIZER not in workflow.metadata.finalizers and workflow.spec.deletion_policy == "Purge":
-        return SetFinalizers((*workflow.metadata.finalizers, FINALIZER))
+    finalizers = tuple(one for one in workflow.metadata.finalizers if one != FINALIZER)
+    if workflow.spec.deletion_policy == "Purge":
+        finalizers = (*finalizers, FINALIZER)
+    as_they_are = set(finalizers) == set(workflow.metadata.finalizers)
+    due = _due(workflow)
+    if due is not None and due <= now and as_they_are:
+        return Delete()
+    ended = record(workflow)
+    if ended is not None or not as_they_are:
+        return SetFinalizers(finalizers, ended=ended)
     status = workflow.status
     if status.observed_generation != workflow.metadata.generation:
         status = msgspec.structs.replace(status, observed_generation=workflow.metadata.generation)
-    ttl, ended = workflow.spec.ttl_seconds_after_finished, status.completion_time
-    if ttl is None or ended is None:
-        return Rest(status)
-    due = parse_time(ended) + ttl * NANOS
-    return Delete() if due <= now else Rest(status, wake_at=due)
+    return Rest(status, wake_at=due)
+
+
+def _due(workflow: Workflow) -> int | None:
+    """When the time to live of one that has ended is over; None: it lives on."""
+    ttl, ended = workflow.spec.ttl_seconds_after_finished, workflow.status.completion_time
+    return None if ttl is None or ended is None else parse_time(ended) + ttl * NANOS
 
 
 # --- the end of the resource ----------------------------------------------------------------------
@@ -203,7 +249,7 @@ def _leave(  # noqa: PLR0911 - one answer for each state of things
     policy, instance, refusal = workflow.spec.deletion_policy, seen.instance, seen.refusal
     if FINALIZER not in workflow.metadata.finalizers:
         return Rest()
-    if policy == "Orphan" or (policy == "Terminate" and _finished(workflow)):
+    if policy == "Orphan" or (policy == "Terminate" and _over(workflow, seen)):
         return _released(workflow)
     if instance is not None and instance.ended and policy == "Terminate":
         ended = f"Deleted, and run '{workflow.instance_id}' with it: it has ended"
@@ -274,6 +320,15 @@ def _finished(workflow: Workflow) -> bool:
     return any(
         one.type == "Finished" and one.status == "True" for one in workflow.status.conditions
     )
+
+
+def _over(workflow: Workflow, seen: Seen) -> bool:
+    """Whether the run has ended.  What the status says counts, unless a direct question about the run
+    is answered otherwise: a status can be changed by hand."""
+    if not _finished(workflow) or not seen.doubted:
+        return _finished(workflow)
+    answered = seen.known and seen.refusal is None
+    return answered and (seen.instance is None or seen.instance.ended)
 
 
 def _pause(workflow: Workflow, refusal: Refusal, attempts: int) -> int:

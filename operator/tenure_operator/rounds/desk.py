@@ -21,6 +21,7 @@ from tenure_operator.reconcile.mirror import just_begun, only_progress
 from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.reconcile.steps import Rest, SetFinalizers, Step
 from tenure_operator.resources import (
+    ANNOTATION_ENDED,
     Key,
     R,
     Resource,
@@ -75,6 +76,7 @@ class Desk:
     standing: dict[Key, Standing] = field(default_factory=dict[Key, Standing])
     progress_at: dict[Key, int] = field(default_factory=dict[Key, int])
     begun_at: dict[Key, int] = field(default_factory=dict[Key, int])  # started, and not written yet
+    started: dict[Key, str] = field(default_factory=dict[Key, str])  # here, with the resource's uid
     awaited: dict[Key, set[Key]] = field(default_factory=dict[Key, set[Key]])  # by Workflow: events
     tally: Tally = field(default_factory=Tally)
 
@@ -107,6 +109,7 @@ class Desk:
         self.standing.pop(key, None)
         self.progress_at.pop(key, None)
         self.begun_at.pop(key, None)
+        self.started.pop(key, None)
 
     def note(self, key: Key, refusal: Refusal) -> None:
         """Count a refusal; what got no answer is tried again as soon as the gateway is back."""
@@ -207,8 +210,11 @@ class Desk:
         Raises: ConflictError, GoneError, and the errors of ``Cluster``.
         """
         meta = resource.metadata
+        annotations = None
+        if step.ended is not None:
+            annotations = {**meta.annotations, ANNOTATION_ENDED: step.ended}
         written = await self.cluster.set_finalizers(
-            resource.key, meta.resource_version, step.finalizers
+            resource.key, meta.resource_version, step.finalizers, annotations
         )
         self.tally.writes += 1
         self.announcer.announce(resource, *step.announcements)

@@ -15,7 +15,7 @@ from tenure_operator.reconcile.steps import (
     Step,
     Verb,
 )
-from tenure_operator.reconcile.workflow import Seen, next_step
+from tenure_operator.reconcile.workflow import Seen, next_step, request_key
 from tenure_operator.resources import Key, Workflow
 from tenure_operator.rounds.desk import MAX_STEPS, Desk
 from tenure_operator.runs import app_of
@@ -69,14 +69,18 @@ async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
     try:
         match step:
             case Look():
-                return Seen(known=True, instance=await desk.gateway.look(app, instance_id))
+                found = await desk.gateway.look(app, instance_id)
+                seen = seen._replace(asked=frozenset(), refusal=None)
+                return seen._replace(known=True, instance=found)
             case Start():
                 answered = await desk.gateway.start(app, step)
-                return Seen(known=True, instance=_begun(desk, workflow, step, answered))
+                desk.started[workflow.key] = workflow.metadata.uid
+                begun = _begun(desk, workflow, step, answered)
+                return Seen(known=True, instance=begun, started=True)
             case Steer(verb):
                 instance = await desk.gateway.steer(app, instance_id, verb)
                 asked: frozenset[Verb] = frozenset((*seen.asked, verb))
-                return Seen(known=True, instance=instance, asked=asked)
+                return seen._replace(known=True, instance=instance, refusal=None, asked=asked)
             case _:
                 message = f"no such step for a Workflow: {step}"
                 raise AssertionError(message)
@@ -97,13 +101,18 @@ def _begun(desk: Desk, workflow: Workflow, step: Start, answered: Instance) -> I
 def _known(desk: Desk, workflow: Workflow) -> Seen | None:
     """What is known of the run; None while the watch has yet to tell, which wakes the resource."""
     if _ended(workflow):
+        told = desk.runs.seen(workflow).instance
+        if told is not None and not told.ended and told.tags.get(TAG_KEY) == request_key(workflow):
+            return Seen(doubted=True)
         desk.runs.leave(workflow.key)
+        desk.started.pop(workflow.key, None)
         return Seen()
     desk.runs.follow(workflow)
-    started = workflow.status.instance_id is not None
-    if started and not workflow.metadata.deleted and desk.runs.catching_up(workflow):
+    written = workflow.status.instance_id is not None
+    if written and not workflow.metadata.deleted and desk.runs.catching_up(workflow):
         return None
-    return desk.runs.seen(workflow)
+    started = desk.started.get(workflow.key) == workflow.metadata.uid
+    return desk.runs.seen(workflow)._replace(started=started)
 
 
 def _standing(desk: Desk, workflow: Workflow, seen: Seen) -> Refusal | None:

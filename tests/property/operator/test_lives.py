@@ -5,7 +5,8 @@ runs by id and starts by key, calls that fail before or after they had their eff
 
 Whatever happens on the way, in the end:
 
-* the resource started one run at most, and no call ever touched a run of somebody else;
+* the resource started one run at most, and no call ever touched a run of somebody else; also when its
+  status was lost, and the run was deleted from the engine after its end had been written;
 * when nothing fails any more, things come to rest, with the status that the run has;
 * a resource that was deleted is gone, and its run is as its policy says.
 """
@@ -15,17 +16,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support.values import CREATED, NOW, run, workflow
 from tenure_common.times import NANOS
 from tenure_operator.instance import Instance
+from tenure_operator.reconcile.ended import recorded
 from tenure_operator.reconcile.mirror import PHASES
 from tenure_operator.reconcile.refusals import Refusal, refusal, unanswered
 from tenure_operator.reconcile.steps import Delete, Look, Rest, SetFinalizers, Start, Steer
 from tenure_operator.reconcile.workflow import Seen, next_step, request_key
-from tenure_operator.resources import Workflow, WorkflowStatus
+from tenure_operator.resources import ANNOTATION_ENDED, Workflow, WorkflowStatus
 
 STEPS = 8  # of one look at the resource
 LONG = 40  # looks after which all must be quiet
@@ -67,6 +69,16 @@ class World:
         if found is not None and not found.ended and not self.theirs:
             self._set(found, status)
 
+    def wipe(self) -> None:
+        """Somebody empties the status."""
+        if self.resource is not None:
+            self.resource = msgspec.structs.replace(self.resource, status=WorkflowStatus())
+
+    def expire(self) -> None:
+        """The engine deletes a run that has ended, once the resource has it on record."""
+        if self.resource is not None and recorded(self.resource) is not None and not self.theirs:
+            self.instances.pop(self.id, None)
+
     def _set(self, found: Instance, status: str) -> None:
         ended = status not in {"PENDING", "RUNNING", "SUSPENDED"}
         at = "2026-01-01T00:00:09.000000000Z" if ended else None
@@ -93,8 +105,11 @@ class World:
                 case Rest(status):
                     self._write(status)
                     break
-                case SetFinalizers(finalizers):
+                case SetFinalizers(finalizers, ended=ended):
                     meta = msgspec.structs.replace(self.resource.metadata, finalizers=finalizers)
+                    if ended is not None:
+                        kept = {ANNOTATION_ENDED: ended}
+                        meta = msgspec.structs.replace(meta, annotations=kept)
                     self.resource = msgspec.structs.replace(self.resource, metadata=meta)
                     self._collect()
                 case Delete():
@@ -167,6 +182,7 @@ def acts() -> st.SearchStrategy[tuple[str, Any]]:
         st.tuples(st.just("suspend"), st.sampled_from([True, False, None])),
         st.tuples(st.just("terminate"), st.just(True)),
         st.tuples(st.just("delete"), st.none()),
+        st.tuples(st.sampled_from(["wipe", "expire"]), st.none()),
     )
 
 
@@ -175,8 +191,8 @@ def act(world: World, what: str, value: Any) -> None:
         world.look(*(value or ()))
     elif what == "goes":
         world.goes(value)
-    elif what == "delete":
-        world.delete()
+    elif what in {"delete", "wipe", "expire"}:
+        getattr(world, what)()
     else:
         world.spec(**{what: value})
 
@@ -190,7 +206,19 @@ def calm(world: World) -> None:
     raise AssertionError("it does not come to rest")
 
 
+LOST = [
+    ("look", None),
+    ("goes", "COMPLETED"),
+    *3 * [("look", None)],
+    ("expire", None),
+    ("wipe", None),
+]
+
+
 @settings(max_examples=400, deadline=None)
+@example(policy="Terminate", taken=False, life=LOST)
+@example(policy="Purge", taken=False, life=LOST)
+@example(policy="Orphan", taken=False, life=LOST)
 @given(
     policy=st.sampled_from(["Terminate", "Purge", "Orphan"]),
     taken=st.booleans(),

@@ -98,7 +98,7 @@ class Between:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._streams: dict[asyncio.Queue[bytes | None], str] = {}  # with the path
         self._handling: set[asyncio.Task[Any]] = set()
 
     def __enter__(self) -> Self:
@@ -163,6 +163,7 @@ class Between:
 
         async def end() -> int:
             streams = tuple(self._streams)
+            self._streams.clear()
             for stream in streams:
                 if last is not None:
                     stream.put_nowait(json.dumps(last).encode() + b"\n")
@@ -170,6 +171,14 @@ class Between:
             return len(streams)
 
         return self._do(end())
+
+    def watched(self) -> set[str]:
+        """The paths of the watches that are open, and were not ended here."""
+
+        async def look() -> set[str]:
+            return set(self._streams.values())
+
+        return self._do(look())
 
     def lines(self) -> list[bytes]:
         """The lines of watches that were passed on."""
@@ -259,7 +268,7 @@ class Between:
             ) as answer:
                 kept = {n: v for n, v in answer.headers.items() if n.lower() not in _HOP}
                 if asked.watch and answer.status == 200:
-                    return await self._stream(request, answer, kept)
+                    return await self._stream(request, asked, answer, kept)
                 content = await answer.read()
         except aiohttp.ClientError as error:
             return web.Response(status=502, text=f"no answer of the server: {error!r}")
@@ -270,12 +279,16 @@ class Between:
         return web.Response(status=answer.status, body=content, headers=kept)
 
     async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, headers: Mapping[str, str]
+        self,
+        request: web.Request,
+        asked: Asked,
+        answer: aiohttp.ClientResponse,
+        headers: Mapping[str, str],
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._streams.add(queue)
+        self._streams[queue] = asked.path
         pump = asyncio.ensure_future(_pump(answer, queue))
         try:
             while (piece := await queue.get()) is not None:
@@ -283,7 +296,7 @@ class Between:
                 self._told.append(piece)
             await response.write_eof()
         finally:
-            self._streams.discard(queue)
+            self._streams.pop(queue, None)
             pump.cancel()
         return response
 

@@ -31,9 +31,10 @@ class Server:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.url = ""
+        self.status = 200
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(status=self.status)
         await response.prepare(request)
         for piece in self.pieces:
             await response.write(piece)
@@ -110,3 +111,20 @@ async def test_a_session_with_refused_credentials_is_not_taken_for_a_new_one() -
     for one in (first, same, other):
         assert isinstance(one.aiohttp_session, aiohttp.ClientSession)
         await one.aiohttp_session.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "answered"),
+    [
+        ("/apis/tenure.dev/v1alpha1/workflows?watch=true", 429),
+        ("/apis/tenure.dev/v1alpha1/namespaces/shop/workflows", 429),
+        ("/apis/tenure.dev/v1alpha1", 404),
+    ],
+)
+async def test_a_kind_that_is_not_served_is_asked_for_again(
+    server: Server, path: str, answered: int
+) -> None:
+    server.status = 404
+    opened = session(kopf.ConnectionInfo(server=server.url), Breaks(first=0)).aiohttp_session
+    async with opened, opened.get(f"{server.url}{path}") as answer:
+        assert answer.status == answered

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.values import CREATED, FINISHED, NOW, STARTED, run, workflow
+from support.values import CREATED, FINISHED, KEPT, NOW, STARTED, run, workflow
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.backoff import LAST
 from tenure_operator.reconcile.refusals import refusal, unanswered
@@ -246,7 +246,7 @@ def test_a_run_that_is_there_is_not_called_unstarted() -> None:
 def test_a_finished_run_needs_the_finalizer_only_to_be_purged(
     policy: str, *, held: bool, found: SetFinalizers | None
 ) -> None:
-    next_ = step(workflow(status=FINISHED, held=held, deletionPolicy=policy))
+    next_ = step(workflow(status=FINISHED, held=held, metadata=KEPT, deletionPolicy=policy))
     assert next_ == found if found else isinstance(next_, Rest)
 
 
@@ -260,7 +260,7 @@ def test_a_finished_run_needs_the_finalizer_only_to_be_purged(
     ],
 )
 def test_ttl(ttl: int | None, now: str, found: Any) -> None:
-    of = workflow(status=FINISHED, held=False, ttlSecondsAfterFinished=ttl)
+    of = workflow(status=FINISHED, held=False, metadata=KEPT, ttlSecondsAfterFinished=ttl)
     next_ = step(of, now=parse_time(now))
     if isinstance(found, Delete):
         assert next_ == found
@@ -270,7 +270,7 @@ def test_ttl(ttl: int | None, now: str, found: Any) -> None:
 
 
 def test_a_change_after_the_end_is_seen() -> None:
-    of = workflow(status=FINISHED, held=False, metadata={"generation": 7})
+    of = workflow(status=FINISHED, held=False, metadata={**KEPT, "generation": 7})
     assert status(step(of)).observed_generation == 7
 
 
