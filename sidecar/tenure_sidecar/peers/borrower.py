@@ -56,8 +56,8 @@ class Borrower:
         finally:
             for task in tasks:
                 task.cancel()
+            self._ended()  # before anything is awaited: grpc.aio may cancel what ends by itself, too
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._ended()
 
     async def _read(self, incoming: AsyncIterator[bytes]) -> None:
         async for message in incoming:
