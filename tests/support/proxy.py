@@ -76,8 +76,13 @@ class FaultProxy:
     async def refuse(self) -> None:
         """Take no connections and end those that are open."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            # asyncio drops a connection unclosed whose server is closed while it is being taken.
+            loop = asyncio.get_running_loop()
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
+            await asyncio.sleep(0)
+            server.close()
         self.reset()
 
     def cut(self, ways: Iterable[str] = BOTH) -> None:
