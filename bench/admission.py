@@ -64,9 +64,8 @@ def creation(plane: ControlPlane) -> Callable[[str], float]:
     made = pod(
         labels={"tenure.dev/inject": "true", "pod-template-hash": "6d4cf56db6"},
         owner=("ReplicaSet", "orders-6d4cf56db6"),
+        generate_name="orders-6d4cf56db6-",
     )
-    del made["metadata"]["name"]
-    made["metadata"]["generateName"] = "orders-6d4cf56db6-"
     body = json.dumps(made)
 
     def create(namespace: str) -> float:

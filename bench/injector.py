@@ -204,10 +204,9 @@ def requests(replicas: int = _REPLICAS) -> Iterator[bytes]:
         made = pod(
             labels={"app": app, "pod-template-hash": "6d4cf56db6"},
             owner=("ReplicaSet", f"{app}-6d4cf56db6"),
+            generate_name=f"{app}-6d4cf56db6-",
             **_spec(f"kube-api-access-{number % 10**5:05}"),
         )
-        del made["metadata"]["name"]
-        made["metadata"]["generateName"] = f"{app}-6d4cf56db6-"
         data = body(made, uid=uid)
         yield (
             b"POST /mutate?timeout=5s HTTP/1.1\r\nHost: localhost\r\n"

@@ -120,10 +120,10 @@ async def test_a_silent_network_is_no_reason_to_take_over(wide: tuple[Wide, Betw
     many.begin(COUNT, seconds=SECONDS)
     for round_, ways in enumerate(((TO, FROM), (FROM,)), 1):
         owner, _ = many.parts()
-        between.do(between.of(owner), lambda wire, ways=ways: wire.cut(ways))  # type: ignore[misc]
+        between.do(between.of(owner), partial(FaultProxy.cut, ways=ways))
         many.end()  # what was lent and not heard of ran again
         assert many.again <= round_ * 2 * SLOTS
-        between.do(between.of(owner), lambda wire, ways=ways: wire.resume(ways))  # type: ignore[misc]
+        between.do(between.of(owner), partial(FaultProxy.resume, ways=ways))
         many.begin(COUNT, seconds=SECONDS)
     many.parts()  # they are connected again
     many.end()

@@ -18,8 +18,8 @@ import pytest
 
 from support.etcd import Cluster
 from support.fleet import NEXT, PRESENT, Fleet, Sidecar
+from tenure_sidecar.actors.sharing.records import PROTOCOL
 from tenure_sidecar.etcd import prefix_end
-from tenure_sidecar.peers.frames import PROTOCOL
 from tenure_sidecar.store.etcd.keys import Keys
 from tenure_sidecar.store.etcd.values import Book, HeadValue, unpack
 

@@ -348,50 +348,47 @@ def test_definitions_that_are_applied_again_and_changed(rig: Rig) -> None:
     assert rig.operators[0].alive
 
 
-def test_definitions_that_are_taken_away_and_come_back(
-    control_plane: ControlPlane, tmp_path: Path
-) -> None:
-    # Of its own: all Workflows of a cluster go with them.
+@pytest.fixture
+def plane(control_plane: ControlPlane, tmp_path: Path) -> Iterator[ControlPlane]:
+    """One of its own, without definitions: all Workflows of a cluster go with them."""
     assert control_plane.bin
     plane = ControlPlane(tmp_path / "plane")
     plane.start()
     try:
-        install(plane)
-        with at_work(plane, tmp_path, APP) as rig:
-            operator = rig.operators[0]
-            rig.kubectl.apply(workflow("swept", workflow="approval", instanceID="swept"))
-            rig.reaches("swept", "Running")
-            plane.kubectl("delete", "crd", *names_of_definitions(), "--timeout=120s")
-            found = rig.engine_knows("swept")
-            assert found is not None
-            assert found["status"] == "TERMINATED", "its resource was deleted"
-            install(plane)
-            seen_by_the_operator(rig, "after-return")
-            assert operator.alive
+        yield plane
     finally:
         plane.stop()
+
+
+def test_definitions_that_are_taken_away_and_come_back(plane: ControlPlane, tmp_path: Path) -> None:
+    install(plane)
+    with at_work(plane, tmp_path, APP) as rig:
+        operator = rig.operators[0]
+        rig.kubectl.apply(workflow("swept", workflow="approval", instanceID="swept"))
+        rig.reaches("swept", "Running")
+        plane.kubectl("delete", "crd", *names_of_definitions(), "--timeout=120s")
+        found = rig.engine_knows("swept")
+        assert found is not None
+        assert found["status"] == "TERMINATED", "its resource was deleted"
+        install(plane)
+        seen_by_the_operator(rig, "after-return")
+        assert operator.alive
 
 
 def test_an_operator_that_began_without_some_definitions_begins_anew_with_them(
-    control_plane: ControlPlane, tmp_path: Path
+    plane: ControlPlane, tmp_path: Path
 ) -> None:
-    assert control_plane.bin
-    plane = ControlPlane(tmp_path / "plane")
-    plane.start()
-    try:
-        plane.kubectl("apply", "--server-side", "-f", str(CRDS / "workflows.yaml"))
-        established(plane)
-        with at_work(plane, tmp_path, APP) as rig:
-            operator = rig.operators[0]
-            seen_by_the_operator(rig, "with-some")
-            install(plane)
-            until("its end", lambda: not operator.alive)
-            operator.ready()  # as its pod begins anew
-            rig.kubectl.apply(schedule("yearly", schedule="0 3 1 1 *", run={"workflow": "echo"}))
-            until("a status", lambda: rig.status("yearly", "workflowschedule").get("conditions"))
-            assert operator.alive
-    finally:
-        plane.stop()
+    plane.kubectl("apply", "--server-side", "-f", str(CRDS / "workflows.yaml"))
+    established(plane)
+    with at_work(plane, tmp_path, APP) as rig:
+        operator = rig.operators[0]
+        seen_by_the_operator(rig, "with-some")
+        install(plane)
+        until("its end", lambda: not operator.alive)
+        operator.ready()  # as its pod begins anew
+        rig.kubectl.apply(schedule("yearly", schedule="0 3 1 1 *", run={"workflow": "echo"}))
+        until("a status", lambda: rig.status("yearly", "workflowschedule").get("conditions"))
+        assert operator.alive
 
 
 def names_of_definitions() -> list[str]:

@@ -24,10 +24,13 @@ def pod(
     labels: Mapping[str, str] | None = None,
     owner: tuple[str, str] | None = None,
     name: str = "orders",
+    generate_name: str = "",
     **spec: Any,
 ) -> Json:
-    """A small pod that asks for the engine, unless ``annotations`` say otherwise."""
-    metadata: Json = {"name": name, "annotations": dict(ASKING | dict(annotations or {}))}
+    """A small pod that asks for the engine, unless ``annotations`` say otherwise.  With
+    ``generate_name`` it has the start of a name only, as a ReplicaSet makes it."""
+    named = {"generateName": generate_name} if generate_name else {"name": name}
+    metadata: Json = {**named, "annotations": dict(ASKING | dict(annotations or {}))}
     if labels is not None:
         metadata["labels"] = dict(labels)
     if owner is not None:

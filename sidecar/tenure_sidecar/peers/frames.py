@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import msgspec
 
 from tenure_common.errors import BadRequestError
+from tenure_sidecar.actors.sharing.records import PROTOCOL
 from tenure_sidecar.dispatch.loans import Borrowed
 from tenure_sidecar.engine.events import Failure
 
 PATH = "/tenure.peers.v1.Peers/Lend"
-PROTOCOL = 2
 CLOCKS = 2  # the protocol from which on ``Ask`` is answered
 OVERHEAD = 64 * 1024  # bytes that a frame may add to what an app sent
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,6 +17,8 @@ from tenure_sidecar.actors.sharing.decide import SIDECAR, Member, Owner, View
 if TYPE_CHECKING:
     from tenure_sidecar.actors.port import ActivityKey
     from tenure_sidecar.store.coordination import Held
+
+PROTOCOL: Final = 2  # in which members speak to each other (``peers.frames``)
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ class MemberRecord(msgspec.Struct, frozen=True):
     workers: int = 0
     flavours: tuple[str, ...] = ()
     leaving: bool = False
-    protocol: int = 2
+    protocol: int = PROTOCOL
     address: str = ""
     word: str = ""
     suspects: tuple[tuple[str, str], ...] = ()
