@@ -8,26 +8,21 @@ holes.  The decisions alone are in test_sharing_model.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 import pytest
 
-from support.by_hand import HandWorker, again, call, done, events
-from support.sharers import PARTITIONS, Sharers, of, owned, settled
+from support.sharers import PARTITIONS, TTL, Seen, Sharers, of, owned, settled
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import NoSuchInstanceError, NotOwnerError, StoreUnavailableError
 from tenure_sidecar.actors.sharing.decide import GATEWAY
 from tenure_sidecar.actors.sharing.inboxes import PATIENCE, SURE, SWEEP
-from tenure_sidecar.engine.events import Instant, Status, TaskCompleted
+from tenure_sidecar.engine.events import Instant, Status
 from tenure_sidecar.store.coordination import Roster
-from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Change
 from tenure_sidecar.store.roster import MemorySession
-
-TTL = 10.0
-
 
 # --- who has what ---------------------------------------------------------------------------------
 
@@ -236,22 +231,6 @@ async def test_a_stale_owner_commits_nothing() -> None:
     await sharers.stop()
 
 
-class Seen:
-    """Connections to neighbours, of which one has ended."""
-
-    address = word = ""
-
-    def __init__(self, gone: str) -> None:
-        self.suspects = {gone: ""}
-
-    def links(self, near: Sequence[str], _members: object) -> Sequence[str]:
-        """No more than the neighbours."""
-        return near
-
-    def watch(self, peers: object, *, keep: object) -> None:
-        """Nothing more ends."""
-
-
 @in_virtual_time
 async def test_all_take_over_from_whom_one_suspects() -> None:
     sharers = Sharers()
@@ -447,218 +426,6 @@ async def test_an_id_that_is_used_again_elsewhere_runs_anew() -> None:
     await three.begin("chain", "5", instance_id)
     assert await two.finish(instance_id) == "15"
     await sharers.stop()
-
-
-@in_virtual_time
-async def test_a_hand_over_runs_nothing_twice() -> None:
-    sharers = Sharers()
-    one, two, three = await sharers.three()
-    ids = [await one.begin("chain", "8", of(one, f"w{n}-")) for n in range(20)]
-    await passes(0.05)
-    await one.host.hand_over()
-    for instance_id in ids:
-        assert await two.finish(instance_id) == "36"
-    assert len(one.effects) > 0
-    assert sum(len(engine.effects) for engine in (one, two, three)) == 160
-    await sharers.stop()
-
-
-@in_virtual_time
-async def test_what_drains_takes_no_new_turn_and_ends_the_one_under_way() -> None:
-    sharers = Sharers()
-    one = await sharers.start("alpha", workers=0)
-    slow = HandWorker(one.dispatcher)
-    await settled(one)
-    busy = await one.begin("chain", "1")
-    await passes(0.1)
-    other = next(
-        name
-        for n in range(1_000)
-        if partition_of(name := f"w{n}", PARTITIONS) == partition_of(busy, PARTITIONS)
-    )
-    two = await sharers.start("beta", workers=0)
-    heir = HandWorker(two.dispatcher)
-    leaving = asyncio.create_task(one.host.hand_over())
-    await passes(0.02)
-    await one.begin("chain", "1", other)
-    await passes(0.02)
-    assert slow.took == [busy]  # and not the other
-    assert slow.answer(slow.turns.popleft(), call(0, "add")).errors == []
-    await leaving
-    await settled(two)
-    await passes(0.1)
-    assert slow.tasks == slow.turns == deque()
-    assert heir.took == [other]
-    assert [task.instance_id for task in heir.tasks] == [busy]
-    await sharers.stop()
-
-
-@in_virtual_time
-async def test_an_activity_that_outlasts_the_hand_over_is_not_lost() -> None:
-    sharers = Sharers()
-    one = await sharers.start("alpha", workers=0)
-    slow = HandWorker(one.dispatcher)
-    await settled(one)
-    instance_id = await one.begin("chain", "1")
-    await passes(0.1)
-    slow.answer(slow.turns.popleft(), call(0, "add"))
-    await passes(0.1)
-    two = await sharers.start("beta", workers=0)
-    heir = HandWorker(two.dispatcher)
-    await one.host.hand_over()
-    await settled(two)
-    answer = slow.complete(slow.tasks.popleft(), "42")
-    await passes(0.5)
-    assert answer.acknowledged
-    turn = heir.turns.popleft()
-    assert turn.instance_id == instance_id
-    heir.answer(turn, done(result="all"))
-    assert await two.finish(instance_id) == "all"
-    await sharers.stop()
-
-
-class Moved:
-    """An instance of alpha's with an activity at a worker, which moved to beta."""
-
-    def __init__(self) -> None:
-        self.sharers = Sharers()
-
-    async def begin(self) -> None:
-        self.one = await self.sharers.start("alpha", workers=0)
-        self.slow = HandWorker(self.one.dispatcher)
-        await settled(self.one)
-        self.id = await self.one.begin("chain", "1")
-        await passes(0.1)
-        self.slow.answer(self.slow.turns.popleft(), call(0, "add"))
-        await passes(0.1)
-        self.two = await self.sharers.start("beta", workers=0)
-        self.heir = HandWorker(self.two.dispatcher)
-        began = self.one.loop.time()
-        await self.one.host.hand_over()
-        assert self.one.loop.time() - began < 0.05  # nobody waited for the activity
-        await settled(self.two)
-        await passes(0.5)
-
-    async def end(self) -> None:
-        turn = self.heir.turns.popleft()
-        self.heir.answer(turn, done(result="all"))
-        assert await self.two.finish(self.id) == "all"
-        await self.sharers.stop()
-
-
-@in_virtual_time
-async def test_an_activity_that_outlasts_the_hand_over_runs_once() -> None:
-    moved = Moved()
-    await moved.begin()
-    assert moved.heir.tasks == deque()
-    ending = asyncio.create_task(moved.one.host.finish(60))
-    await passes(1)
-    assert not ending.done()
-    answer = moved.slow.complete(moved.slow.tasks.popleft(), "42")
-    await passes(0.5)
-    assert answer.acknowledged
-    assert ending.done()
-    assert moved.heir.tasks == deque()
-    assert moved.sharers.database.roster.held.keys() == {
-        *((("owner", p, "")) for p in range(PARTITIONS)),
-        ("member", 0, "alpha"),
-        ("member", 0, "beta"),
-    }
-    await moved.end()
-
-
-@pytest.mark.parametrize("how", ["killed", "stopped", "worker", "suspected"])
-@in_virtual_time
-async def test_what_was_left_running_and_is_lost_runs_again(how: str) -> None:
-    moved = Moved()
-    await moved.begin()
-    assert moved.two.host.sharing is not None
-    if how == "killed":
-        await moved.one.crash()
-        assert moved.heir.tasks == deque()
-        await passes(TTL)
-    elif how == "stopped":  # it could not wait any longer
-        await moved.one.host.stop()
-    elif how == "suspected":
-        moved.two.host.sharing._peers = Seen("alpha")  # type: ignore[assignment]
-        moved.two.host.sharing._changed.set()
-    else:
-        moved.slow.die()
-    await passes(0.5)
-    (task,) = moved.heir.tasks
-    assert task.instance_id == moved.id
-    moved.heir.complete(task, "42")
-    await passes(0.5)
-    await moved.end()
-
-
-@in_virtual_time
-async def test_what_is_left_running_is_known_to_every_later_owner() -> None:
-    moved = Moved()
-    await moved.begin()
-    three = await moved.sharers.start("gamma", workers=0)
-    last = HandWorker(three.dispatcher)
-    await moved.two.host.hand_over()
-    await settled(three)
-    await passes(0.5)
-    assert last.tasks == deque()
-    moved.slow.complete(moved.slow.tasks.popleft(), "42")
-    await passes(0.5)
-    assert last.tasks == deque()
-    last.answer(last.turns.popleft(), done(result="all"))
-    assert await three.finish(moved.id) == "all"
-    await moved.sharers.stop()
-
-
-@in_virtual_time
-async def test_a_late_result_of_an_earlier_generation_hides_no_newer_one() -> None:
-    moved = Moved()
-    await moved.begin()
-    await moved.two.operations.raise_event(moved.id, "on", "1")
-    await passes(0.1)
-    moved.heir.answer(moved.heir.turns.popleft(), again(99))
-    await passes(0.1)
-    moved.heir.answer(moved.heir.turns.popleft(), call(0, "add"))  # the same number
-    await passes(0.1)
-    await moved.two.operations.raise_event(moved.id, "on", "2")
-    await passes(0.1)
-    turn = moved.heir.turns.popleft()  # at its worker, so nothing is taken from the inbox
-    old = moved.slow.complete(moved.slow.tasks.popleft(), "old")
-    await passes(0.5)
-    new = moved.heir.complete(moved.heir.tasks.popleft(), "new")
-    await passes(0.5)
-    assert old.acknowledged
-    assert new.acknowledged
-    moved.heir.answer(turn)
-    await passes(0.1)
-    results = [one for one in events(moved.heir.turns[0].new) if isinstance(one, TaskCompleted)]
-    assert [one.result for one in results] == ["new"]
-    await moved.end()
-
-
-@in_virtual_time
-async def test_a_late_result_of_an_earlier_generation_is_not_taken_for_a_newer_ones() -> None:
-    moved = Moved()
-    await moved.begin()
-    await moved.two.operations.raise_event(moved.id, "on", "1")
-    await passes(0.1)
-    moved.heir.answer(moved.heir.turns.popleft(), again(99))
-    await passes(0.1)
-    moved.heir.answer(moved.heir.turns.popleft(), call(0, "add"))
-    await passes(0.1)
-    await moved.two.operations.raise_event(moved.id, "on", "2")
-    moved.slow.complete(moved.slow.tasks.popleft(), "old")
-    await passes(0.5)
-    await moved.two.crash()  # with the old result in the inbox, and the new activity at its worker
-    three = await moved.sharers.start("gamma", workers=0)
-    last = HandWorker(three.dispatcher)
-    await passes(2 * TTL)
-    (task,) = last.tasks
-    last.complete(task, "new")
-    await passes(0.5)
-    last.answer(last.turns.popleft(), done(result="all"))
-    assert await three.finish(moved.id) == "all"
-    await moved.sharers.stop()
 
 
 @in_virtual_time

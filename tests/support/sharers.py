@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from support.one_engine import OneEngine
@@ -16,6 +16,7 @@ from tenure_sidecar.store.partition import partition_of
 
 Steps = Generator[Any, Any, Any]
 PARTITIONS = 16
+TTL = 10.0  # seconds of a lease
 
 
 def chain(given: str | None) -> Steps:
@@ -113,3 +114,19 @@ def of(engine: OneEngine, word: str = "w") -> str:
     return next(
         name for n in range(10_000) if partition_of(name := f"{word}{n}", PARTITIONS) in mine
     )
+
+
+class Seen:
+    """Connections to neighbours, of which one has ended."""
+
+    address = word = ""
+
+    def __init__(self, gone: str) -> None:
+        self.suspects = {gone: ""}
+
+    def links(self, near: Sequence[str], _members: object) -> Sequence[str]:
+        """No more than the neighbours."""
+        return near
+
+    def watch(self, peers: object, *, keep: object) -> None:
+        """Nothing more ends."""
