@@ -225,6 +225,9 @@ class Programs:
         """Run a program of the environment; 124 when it had to be ended at its limit."""
         program = BIN / command[0]
         env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+        # The tests start hundreds of interpreters.  Each would compile our modules again, and each
+        # run of pytest all tests, where this is set (as images of Python often do).
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         with self._lock:
             if self._over:
                 return ENDED_AT_LIMIT

@@ -53,6 +53,12 @@ def run_steps(*steps: Check | Suite, strict: bool = False, limit: int = 60) -> R
     return runner.run_layer(Layer("sample", "samples", steps, limit=limit), strict=strict)
 
 
+def test_programs_keep_what_they_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    told = Check("told", script("import sys; sys.exit(sys.dont_write_bytecode)"))
+    assert came_to(run_steps(told)) == (1, 0, 0)
+
+
 def test_checks_are_counted() -> None:
     result = run_steps(PASSES, FAILS, PASSES)
     assert came_to(result) == (2, 1, 0)
