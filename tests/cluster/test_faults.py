@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import LEASE, PARTITIONS, Fleet
+from support.fleet import DEFAULT, PARTITIONS, Fleet
 from support.orders import BRIEF, LONG
 
 WIDTH = 16
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(600)
 NEVER_OVER = {"lease": 3600}  # seconds that no test waits for
 # An owner that is late is caught only by a commit in that very moment: with fewer turns a second, a
 # fleet without fences (``planted.py no-fence-late``) goes unnoticed.
-BUSY = {"pause": BRIEF}
+BUSY = {"pause": BRIEF, "lease": 5}  # seconds: waited for four times; a busy machine keeps it
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def fleet(
     request: pytest.FixtureRequest, tmp_path: Path, durable_etcd: str
 ) -> AsyncIterator[Fleet]:
     """Three sidecars under load; the parameter: their lease, the pause of the load's orders."""
-    given = {"lease": LEASE, "pause": LONG, **getattr(request, "param", {})}
+    given = {"lease": DEFAULT, "pause": LONG, **getattr(request, "param", {})}
     with Cluster(tmp_path / "etcd", version=durable_etcd) as cluster:
         made = Fleet(tmp_path, cluster, lease=given["lease"])
         with made.under_load(WIDTH, pause=given["pause"]):

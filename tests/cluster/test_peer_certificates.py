@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import PARTITIONS, Fleet, Sidecar
+from support.fleet import DEFAULT, PARTITIONS, Fleet, Sidecar
 from support.orders import repeats
 from support.peer_files import PeerFiles
 from tenure_sidecar.actors.sharing.placement import place
@@ -43,6 +43,7 @@ def fleet(tmp_path: Path, files: PeerFiles) -> Iterator[Fleet]:
             tmp_path,
             cluster,
             size=len(SIDECARS),
+            lease=DEFAULT,
             wired=False,
             app=("wide.py", str(SLOTS)),
             peers=files.mounted,

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import NEXT, PRESENT, Fleet, Sidecar
+from support.fleet import DEFAULT, NEXT, PRESENT, Fleet, Sidecar
 from tenure_sidecar.actors.sharing.records import PROTOCOL
 from tenure_sidecar.etcd import prefix_end
 from tenure_sidecar.store.etcd.keys import Keys
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture
 async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     with Cluster(tmp_path / "etcd") as cluster:
-        made = Fleet(tmp_path, cluster)
+        made = Fleet(tmp_path, cluster, lease=DEFAULT)
         with made.under_load(WIDTH):
             yield made
 

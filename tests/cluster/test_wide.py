@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.etcd import Cluster
-from support.fleet import NEXT, PRESENT, Fleet
+from support.fleet import DEFAULT, NEXT, PRESENT, Fleet
 from support.wide import SLOTS, Wide
 
 pytestmark = pytest.mark.timeout(600)
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 def wide(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wide]:
     """The parameter: programs of the sidecars, one after the other."""
     with Cluster(tmp_path / "etcd") as cluster:
-        fleet = Fleet(tmp_path, cluster, wired=False, app=("wide.py", str(SLOTS)))
+        fleet = Fleet(tmp_path, cluster, lease=DEFAULT, wired=False, app=("wide.py", str(SLOTS)))
         for one, program in zip(fleet.sidecars, getattr(request, "param", ()), strict=False):
             one.engine.program = program
         try:

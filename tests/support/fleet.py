@@ -32,6 +32,7 @@ from support.proxy import FaultProxy
 from tenure_sidecar.etcd import EtcdClient, Tls
 
 LEASE = 2  # seconds: etcd's shortest
+DEFAULT = 10  # seconds: a sidecar's own choice, which a busy machine does not let end
 TIMEOUT = 2.0  # seconds of a call to etcd
 PARTITIONS = 64
 PRESENT = ("-m", "tenure_sidecar")  # the program of a sidecar
