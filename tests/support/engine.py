@@ -136,13 +136,20 @@ class EngineProcess:
 
     def metric(self, name: str) -> float:
         """Sum of one of its metrics over its labels; -1 when it does not answer.  Of a sidecar."""
+        (found,) = self.metrics(name)
+        return found
+
+    def metrics(self, *names: str) -> list[float]:
+        """As ``metric``, several in one answer, which costs the engine some milliseconds."""
         try:
             with urllib.request.urlopen(f"{self.health_url}/metrics", timeout=5) as answer:  # noqa: S310 - our own
                 text = answer.read().decode()
         except OSError:
-            return -1.0
-        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-        return sum(map(float, found)) if found else -1.0
+            return [-1.0] * len(names)
+        found = [
+            re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE) for name in names
+        ]
+        return [sum(map(float, one)) if one else -1.0 for one in found]
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of the log."""

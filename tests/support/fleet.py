@@ -281,8 +281,8 @@ class Fleet:
     def shared(self) -> bool:
         """Whether those that are here know each other, and each has its part of all partitions."""
         here = [one for one in self.sidecars if one.here]
-        owned = [one.metric("tenure_partitions_owned") for one in here]
-        members = [one.metric("tenure_members") for one in here]
+        names = ("tenure_partitions_owned", "tenure_members")
+        owned, members = zip(*(one.engine.metrics(*names) for one in here), strict=True)
         return (
             sum(owned) == PARTITIONS
             and min(owned) > 0
