@@ -30,6 +30,7 @@ from tenure_common.pki.schedule import RENEW_AT
 from tenure_sidecar.etcd import Tls
 
 WIDTH = 16
+PAUSE = 6_000  # milliseconds of an order's timer: some calls at any time, as no moment matters here
 LIFE = 45.0  # seconds of a certificate; files are looked at every ten
 YEAR = 365 * 86_400.0
 HOST = frozenset({"127.0.0.1"})
@@ -156,7 +157,7 @@ async def fleet(tmp_path: Path, short: Short) -> AsyncIterator[Fleet]:
             cluster = Cluster(folder, certificates=short, client_certificates=True)
             stack.enter_context(cluster)
             made = Fleet(tmp_path, cluster, lease=DEFAULT, tls=short.client)
-            stack.enter_context(made.under_load(WIDTH))
+            stack.enter_context(made.under_load(WIDTH, pause=PAUSE))
         yield made
 
 
