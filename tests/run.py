@@ -196,7 +196,8 @@ LAYERS = (
         "faults under load with a stock SDK app: nothing lost, stuck or counted twice",
         (
             Check("programs built from Go modules", ("python", "tests/kubernetes/build.py")),
-            Suite("crash tests", ("tests/cluster",)),
+            # Two at a time: each waits for timers, leases and certificates most of its time.
+            Suite("crash tests", ("tests/cluster", "-n", "2", "--dist=worksteal")),
         ),
     ),
 )
