@@ -51,7 +51,7 @@ FEATURES: Mapping[str, str] = {
     "retry": "retry policies",
     "reuse-by-default": "a start without a policy may use an ended instance's id again",
     "reuse-policy": "the client chooses which ended instances may be replaced",
-    "reuse-rules": "a policy for ids says which statuses must go together",
+    "reuse-rules": "a policy may name statuses that make no sense together",
     "rewind": "rewind of a failed instance",
     "schedule": "a start at a later time",
     "send-event": "a workflow can send an event to another",
