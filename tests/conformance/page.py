@@ -225,7 +225,8 @@ def _runtime() -> Iterator[str]:
     yield ""
     yield (
         "Checked with the released clients that use it: `DaprClient` of `@dapr/dapr` over HTTP, that of "
-        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC (later ones have no calls for it). `DaprClient` of Python and of Java "
+        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC (later ones have no calls for it). "
+        "`DaprClient` of Python and of Java "
         f"(`io.dapr:dapr-sdk` {DAPR_JAVA.version}) has metadata alone; their workflow clients speak to "
         "the task hub."
     )
