@@ -107,7 +107,7 @@ class Result:
 
 NODE = Need("node", "Node.js", 20, ("--version",), r"v(\d+)")
 NPM = Need("npm", "npm (it comes with Node.js)")
-GO = Need("go", "Go", 22, ("version",), r"go1\.(\d+)")
+GO = Need("go", "Go", 26, ("version",), r"go1\.(\d+)")
 JAVA = Need("java", "a JDK", 17, ("-version",), r'version "(\d+)')
 JAVAC = Need("javac", "a JDK (a JRE has no compiler)")
 MAVEN = Need("mvn", "Apache Maven", 3, ("--version",), r"Maven (\d+)")

@@ -118,7 +118,7 @@ def _table(outcomes: Outcomes) -> Iterator[str]:
     yield "## Scenarios"
     yield ""
     yield "✓ passed, ✗ failed, a letter: the SDK cannot express it, for the reason below."
-    columns = " | ".join(f"{sdk.package.rsplit(':', 1)[-1]} {sdk.version}" for sdk in SDKS)
+    columns = " | ".join(f"{_short(sdk)} {sdk.version}" for sdk in SDKS)
     for group in GROUPS:
         chosen = [one for one in SCENARIOS.values() if one.group == group]
         if not chosen:
@@ -132,6 +132,11 @@ def _table(outcomes: Outcomes) -> Iterator[str]:
             cells = " | ".join(_cell(one, sdk, outcomes) for sdk in SDKS)
             yield f"| {one.shows or one.name} | {cells} |"
     yield ""
+
+
+def _short(sdk: Sdk) -> str:
+    """The package's name without whom it is from."""
+    return sdk.package.rsplit(":", 1)[-1].removeprefix("github.com/")
 
 
 def _cell(scenario: Scenario, sdk: Sdk, outcomes: Outcomes) -> str:
@@ -220,7 +225,8 @@ def _runtime() -> Iterator[str]:
     yield ""
     yield (
         "Checked with the released clients that use it: `DaprClient` of `@dapr/dapr` over HTTP, that of "
-        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC. `DaprClient` of Python and of Java "
+        f"`{DAPR_GO.package}` {DAPR_GO.version} over gRPC (later ones have no calls for it). "
+        "`DaprClient` of Python and of Java "
         f"(`io.dapr:dapr-sdk` {DAPR_JAVA.version}) has metadata alone; their workflow clients speak to "
         "the task hub."
     )

@@ -1,10 +1,10 @@
 """The workflow programs of the suite: a small language that every driver interprets.
 
-A scenario must be written once and run on nine SDKs in three languages, so its workflow is data: a
+A scenario must be written once and run on eleven SDKs in four languages, so its workflow is data: a
 list of steps (JSON).  Each driver registers one workflow function, ``run``, whose input is
 ``{"program": [step…], "vars": {…}}``; it walks over the steps and does each with the SDK's own calls
 (``call_activity``, ``create_timer``, ``when_any``, …), as a hand-written workflow would.  The
-functions below build the steps; ``drivers/*/`` hold the three interpreters.
+functions below build the steps; ``drivers/*/`` hold the four interpreters.
 
 Expressions
     A JSON value is itself, but ``{"$var": "x"}`` is the variable, ``{"$get": [e, key…]}`` a part of

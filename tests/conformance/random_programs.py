@@ -156,7 +156,7 @@ class Author:
             (self._caught, True),
             (self._looped, True),
             (self._fan_out, True),
-            (self._first, True),
+            (self._first, has("first-of")),
             (self._pause, True),
             (self._clock, has("uuid")),
             (self._status, once),

@@ -21,9 +21,13 @@ FEATURES: Mapping[str, str] = {
     "entities": "durable entities",
     "event-case": "the SDK ignores the case of event names",
     "event-timeout": "the wait for an event can have a timeout of its own",
+    "failure-details": "the client sees why a workflow failed",
+    "failure-stack": "a failure carries the stack",
+    "failure-type": "a workflow sees the type of a task's failure",
     "fan-in-after-failure": "a fan-in takes results that come after its first failure",
     "falsy-payloads": "an event or termination can carry a value such as 0 or an empty list",
     "filters": "the worker announces which names it runs",
+    "first-of": "a workflow can wait for the first of several tasks",
     "history": "the client can read the history",
     "history-not-found": "the SDK tells a missing history from an empty one",
     "inner-failure": "a failure carries its cause",
@@ -47,6 +51,7 @@ FEATURES: Mapping[str, str] = {
     "retry": "retry policies",
     "reuse-by-default": "a start without a policy may use an ended instance's id again",
     "reuse-policy": "the client chooses which ended instances may be replaced",
+    "reuse-rules": "a policy may name statuses that make no sense together",
     "rewind": "rewind of a failed instance",
     "schedule": "a start at a later time",
     "send-event": "a workflow can send an event to another",
@@ -150,6 +155,24 @@ _DAPR_JS = {
     "terminate-recursive": "the client has no such option",
     "typed-retry": "the SDK has no retry policies",
     "uuid": "the SDK has no such call",
+}
+
+
+_GO = {
+    "activity-info": "not in the activity's context",
+    "caps": "the worker has no such option",
+    "determinism-check": "the SDK does not compare names with the history",
+    "failure-stack": "the SDK sends no stacks",
+    "failure-type": "the SDK gives the message alone",
+    "filters": "the worker has no such option",
+    "first-of": "the SDK has no such call",
+    "inner-failure": "the SDK's failure details have no inner failure",
+    "object-status": "the SDK takes texts only",
+    "parent-info": "not in the workflow's context",
+    "replay-logger": "the SDK has none",
+    "typed-retry": "the policy has no such option",
+    "uuid": "the SDK has no such call",
+    "version-info": "not in the workflow's context",
 }
 
 
@@ -280,12 +303,49 @@ SDKS: tuple[Sdk, ...] = (
         | _JAVA
         | {"ordered-carryover": "the SDK keeps them in a set, which has no order"},
     ),
+    Sdk(
+        key="dapr-go",
+        package="github.com/dapr/go-sdk",
+        version="1.15.0",
+        registry="the Go module proxy",
+        language="go",
+        flavour="dapr",
+        adapter="dapr",
+        lacks=_without(_DAPR, "falsy-payloads") | _GO,
+    ),
+    Sdk(
+        key="ms-go",
+        package="github.com/microsoft/durabletask-go",
+        version="0.6.0",
+        registry="the Go module proxy",
+        language="go",
+        flavour="microsoft",
+        adapter="ms",
+        lacks=_without(_MS, "event-timeout", "typed-retry")
+        | _GO
+        | {
+            "entities": "the SDK has no entities",
+            "failure-details": "the client does not show them",
+            "history": "the client has no such call",
+            "list-ids": "the client has no such call",
+            "purge-count": "the SDK drops the answer",
+            "purge-filter": "the client has no such call",
+            "query": "the client has no such call",
+            "restart": "the client has no such call",
+            "reuse-rules": "the policy has an action instead",
+            "rewind": "the client has no such call",
+            "send-event": "the SDK has no such call",
+            "tags": "the client has no such option",
+            "versions": "the worker has no such option",
+        },
+    ),
 )
 BY_KEY = {sdk.key: sdk for sdk in SDKS}
 
-# It speaks Dapr's workflow API; its worker is of a release that Dapr no longer supports.
+# The last release whose client has calls of its own for Dapr's workflow API; ``dapr-go`` speaks to the
+# task hub instead.
 DAPR_GO = Sdk(
-    key="dapr-go",
+    key="dapr-go-client",
     package="github.com/dapr/go-sdk",
     version="1.11.0",
     registry="the Go module proxy",

@@ -33,7 +33,10 @@ KILLS = 4  # at least; all scenarios are played until then
 TURNS = 10  # at most
 # Of each language and flavour one that looks for a sidecar that was killed; for others, whatever
 # runs the app has to start it again.
-SDKS = ("ms-py", "dapr-py-1.19", "ms-js", "dt-dapr-js", "ms-java", "dt-dapr-java")
+SDKS = (
+    *("ms-py", "dapr-py-1.19", "ms-js", "dt-dapr-js"),
+    *("ms-java", "dt-dapr-java", "ms-go", "dapr-go"),
+)
 LIMIT = 180.0  # seconds for one scenario
 
 pytestmark = pytest.mark.timeout(900)

@@ -106,16 +106,21 @@ def _java(sdk: Sdk) -> Environment:
 
 
 def _go(sdk: Sdk) -> Environment:
-    go = _tool("go", "Go 1.22 or newer")
-    lock = LOCKS / sdk.key
-    source = DRIVERS / "go" / f"{sdk.adapter}.go"
-    folder = _folder(sdk, lock / "go.mod", lock / "go.sum", source)
+    go = _tool("go", "Go 1.26.4 or newer")
+    locks = [LOCKS / sdk.key / name for name in ("go.mod", "go.sum")]
+    drivers = DRIVERS / "go"
+    sources = [one for one in sorted(drivers.rglob("*.go")) if _belongs(one, sdk.adapter)]
+    folder = _folder(sdk, *locks, *sources)
     with _building(sdk, folder) as missing:
         if missing:
-            folder.mkdir(parents=True)
-            for file in (lock / "go.mod", lock / "go.sum", source):
-                shutil.copy(file, folder / file.name)
-            _run(go, "build", "-mod=readonly", "-o", "driver", ".", folder=folder)
+            for file, target in (
+                *((one, folder / one.name) for one in locks),
+                *((one, folder / one.relative_to(drivers)) for one in sources),
+            ):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, target)
+            wanted = ("-mod=readonly", "-o", "driver", f"./{sdk.adapter}")
+            _run(go, "build", *wanted, folder=folder)
     return Environment([str(folder / "driver")])
 
 

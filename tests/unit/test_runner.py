@@ -149,7 +149,7 @@ def test_need(need: Need, says: str | None, monkeypatch: pytest.MonkeyPatch) -> 
     ("need", "prints", "says"),
     [
         pytest.param(runner.NODE, "v20.20.2", None, id="node"),
-        pytest.param(runner.GO, "go version go1.22.6 linux/amd64", None, id="go"),
+        pytest.param(runner.GO, "go version go1.26.4 linux/amd64", None, id="go"),
         pytest.param(runner.NODE, "v18.1.0", "node is 18: install Node.js >= 20", id="old-node"),
         pytest.param(runner.JAVA, 'openjdk version "17.0.15" 2025-04-15', None, id="java"),
         pytest.param(runner.JAVA, 'openjdk version "21" 2023-09-19', None, id="java-without-dots"),

@@ -6,14 +6,17 @@ Order of precedence, from the top of ``advance``:
 2. code that lacks the version or the patches of the history stalls the instance: nothing of the
    answer counts and the batch stays in the inbox;
 3. an action that this engine does not do fails the workflow, with the reason: never a silent drop;
-4. the batch enters the history, then the created events in action order, then at the very end
-   ``ExecutionCompleted``, if the code is done.
+4. the batch enters the history, then the created events in the order of their ids, then at the very
+   end ``ExecutionCompleted``, if the code is done.
+
+SDKs number the actions as the code asks for them; those for Go send them in any order.
 
 The state is not changed; the caller applies the turn when it sends it to the store.
 """
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 from tenure_common.errors import BadTurnError, StaleTurnError, UnsupportedError
@@ -136,7 +139,7 @@ def _act(draft: Draft, actions: Sequence[Action], *, app_id: str) -> Complete | 
     if refusal is not None:
         return refusal
     last: Complete | None = None
-    for action in actions:
+    for action in sorted(actions, key=_number):
         if type(action) is Complete:
             last = action
         else:
@@ -170,6 +173,8 @@ def _refusal(actions: Sequence[Action], *, app_id: str) -> Complete | None:
             return Complete(action.task_id, status=Status.FAILED, failure=failure)
     return None
 
+
+_number = operator.attrgetter("task_id")  # of an action; equal ones stay as they came
 
 _KINDS: dict[type, Callable[[Draft, Any], None]] = {
     ScheduleTask: activity.schedule,

@@ -79,7 +79,7 @@ async def fan_in_keeps_order(stage: Stage) -> None:
     assert output == [[n] for n in range(FAN)]
 
 
-@scenario("parallel")
+@scenario("first-of", "parallel")
 async def when_any_gives_the_first(stage: Stage) -> None:
     """The first task wins; the other goes on and can be waited for."""
     app = await stage.app()

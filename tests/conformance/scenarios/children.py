@@ -82,7 +82,7 @@ async def child_failure_is_caught(stage: Stage) -> None:
     assert state.status == "FAILED"
 
 
-@scenario()
+@scenario("failure-details")
 async def child_failure_fails_parent(stage: Stage) -> None:
     """A child's failure that nobody catches fails the parent."""
     app = await stage.app()
@@ -156,7 +156,7 @@ async def taken_child_id_is_retried(stage: Stage) -> None:
     assert (await app.done(parent)).output == "mine"
 
 
-@scenario()
+@scenario("first-of")
 async def child_races_timer(stage: Stage) -> None:
     """A time-out wins against a child that waits; the child goes on by itself."""
     app = await stage.app()

@@ -91,7 +91,7 @@ async def two_event_names(stage: Stage) -> None:
     assert (await app.done(instance)).output == ["A", "B"]
 
 
-@scenario()
+@scenario("first-of")
 async def event_wins_against_event(stage: Stage) -> None:
     """Of two awaited events the one that comes wins."""
     app = await stage.app()

@@ -27,7 +27,7 @@ async def activity_failure_is_caught(stage: Stage) -> None:
     assert "no luck" in error["message"]
 
 
-@scenario()
+@scenario("failure-type")
 async def activity_failure_type(stage: Stage) -> None:
     """The failure's type names the exception that the activity raised."""
     app = await stage.app()
@@ -36,7 +36,7 @@ async def activity_failure_type(stage: Stage) -> None:
     assert error["type"].endswith("ScenarioError"), error
 
 
-@scenario()
+@scenario("failure-details", "failure-stack")
 async def activity_failure_stack(stage: Stage) -> None:
     """The failure that reaches the client has the stack of the activity or of the workflow."""
     app = await stage.app()
@@ -54,7 +54,7 @@ async def activity_failure_cause(stage: Stage) -> None:
     assert "the cause" in error["inner"]["message"]
 
 
-@scenario()
+@scenario("failure-details")
 async def uncaught_activity_failure(stage: Stage) -> None:
     """An activity's failure that nobody catches ends the workflow FAILED, with the message."""
     app = await stage.app()
@@ -64,7 +64,7 @@ async def uncaught_activity_failure(stage: Stage) -> None:
     assert state.output is None
 
 
-@scenario()
+@scenario("failure-details")
 async def workflow_raises(stage: Stage) -> None:
     """An exception of the workflow's own ends it FAILED, with type and message."""
     app = await stage.app()
@@ -74,7 +74,7 @@ async def workflow_raises(stage: Stage) -> None:
     assert state.failure["type"].endswith("ScenarioError"), state.failure
 
 
-@scenario()
+@scenario("failure-details")
 async def workflow_raises_at_once(stage: Stage) -> None:
     """A workflow that fails in its first turn is FAILED too."""
     app = await stage.app()
@@ -113,7 +113,7 @@ async def failure_in_fan_in(stage: Stage) -> None:
     assert "one of three" in message
 
 
-@scenario()
+@scenario("failure-details")
 async def second_failure_after_a_caught_one(stage: Stage) -> None:
     """A failure after a caught failure ends the workflow with the second message."""
     app = await stage.app()
@@ -123,7 +123,7 @@ async def second_failure_after_a_caught_one(stage: Stage) -> None:
     assert "second" in state.failure["message"]
 
 
-@scenario()
+@scenario("failure-details")
 async def unregistered_activity(stage: Stage) -> None:
     """An activity that no worker knows fails the workflow with its name; nothing hangs."""
     app = await stage.app()
@@ -132,7 +132,7 @@ async def unregistered_activity(stage: Stage) -> None:
     assert "no_such_activity" in state.failure["message"]
 
 
-@scenario("unknown-name")
+@scenario("failure-details", "unknown-name")
 async def unregistered_workflow(stage: Stage) -> None:
     """A workflow that no worker knows ends FAILED with its name; nothing hangs."""
     app = await stage.app()
@@ -141,7 +141,7 @@ async def unregistered_workflow(stage: Stage) -> None:
     assert "no_such_workflow" in state.failure["message"]
 
 
-@scenario()
+@scenario("failure-details")
 async def long_failure_message(stage: Stage) -> None:
     """A failure's message of 20,000 characters comes through whole."""
     app = await stage.app()
@@ -151,7 +151,7 @@ async def long_failure_message(stage: Stage) -> None:
     assert message.strip() in state.failure["message"]
 
 
-@scenario("determinism-check", lone=True)
+@scenario("determinism-check", "failure-details", lone=True)
 async def changed_code_is_found_out(stage: Stage) -> None:
     """Code that no longer fits the history ends FAILED and says that it is not deterministic."""
     app = await stage.open("app", worker={"workflows": [_changing("count")]})

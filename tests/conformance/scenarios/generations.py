@@ -61,7 +61,7 @@ async def generations_with_timers(stage: Stage) -> None:
     assert await app.output(_count_to(4, do(timer(5))), stage.id(), vars={"n": 0}) == 4
 
 
-@scenario()
+@scenario("first-of")
 async def open_timer_of_a_generation(stage: Stage) -> None:
     """A timer that a generation left open does not fire into the next one."""
     app = await stage.app()
@@ -96,7 +96,7 @@ async def events_are_carried_over(stage: Stage) -> None:
     assert (await app.done(instance)).output == list(range(1, 9))
 
 
-@scenario("parallel")
+@scenario("first-of", "parallel")
 async def events_are_dropped(stage: Stage) -> None:
     """Without carrying over, events that a generation did not receive are gone."""
     app = await stage.app()
@@ -138,7 +138,7 @@ async def status_of_a_generation(stage: Stage) -> None:
     assert (await app.done(instance)).output == "end"
 
 
-@scenario()
+@scenario("failure-details")
 async def generation_then_failure(stage: Stage) -> None:
     """A failure in a later generation fails the instance."""
     app = await stage.app()

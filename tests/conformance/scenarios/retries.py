@@ -31,7 +31,7 @@ async def retry_until_success(stage: Stage) -> None:
     assert await stage.counted(key) == 3
 
 
-@scenario("retry")
+@scenario("failure-details", "retry")
 async def retry_gives_up(stage: Stage) -> None:
     """After the last attempt the failure reaches the workflow; the attempts are counted."""
     app = await stage.app()
@@ -144,7 +144,7 @@ async def child_retry_with_id(stage: Stage) -> None:
     assert await app.output(steps, key) == 3
 
 
-@scenario("retry")
+@scenario("failure-details", "retry")
 async def child_retry_gives_up(stage: Stage) -> None:
     """A child that always fails fails its parent after the last attempt."""
     app = await stage.app()

@@ -188,7 +188,7 @@ async def reuse_policy_replaces_a_running_one(stage: Stage) -> None:
     assert output == "second"
 
 
-@scenario("reuse-policy")
+@scenario("reuse-policy", "reuse-rules")
 async def reuse_policy_must_make_sense(stage: Stage) -> None:
     """RUNNING without TERMINATED is refused, with the reason."""
     app = await stage.app()

@@ -73,7 +73,7 @@ async def timers_in_a_row(stage: Stage) -> None:
     assert after - before >= 100
 
 
-@scenario()
+@scenario("first-of")
 async def shorter_timer_wins(stage: Stage) -> None:
     """Of two timers the shorter fires first, though it was set last."""
     app = await stage.app()
@@ -81,7 +81,7 @@ async def shorter_timer_wins(stage: Stage) -> None:
     assert await app.output([*steps, give(var("w"))], stage.id()) == 1
 
 
-@scenario()
+@scenario("first-of")
 async def event_beats_timer(stage: Stage) -> None:
     """An event that comes before the time-out wins; the workflow completes with the timer open."""
     app = await stage.app()
@@ -93,7 +93,7 @@ async def event_beats_timer(stage: Stage) -> None:
     assert (await app.done(instance)).output == [0, "now"]
 
 
-@scenario()
+@scenario("first-of")
 async def timer_beats_event(stage: Stage) -> None:
     """A time-out that passes before the event wins; the late event still finds its wait."""
     app = await stage.app()
@@ -106,7 +106,7 @@ async def timer_beats_event(stage: Stage) -> None:
     assert (await app.done(instance)).output == [1, "late"]
 
 
-@scenario("parallel")
+@scenario("first-of", "parallel")
 async def timer_beside_activity(stage: Stage) -> None:
     """An activity that takes longer than a time-out goes on and its result is used later."""
     app = await stage.app()

@@ -132,7 +132,7 @@ def test_the_sdk_chooses_the_idempotency_key_or_the_engine_derives_it() -> None:
     assert [t.task_execution_id for t in turn.activities] == ["chosen", f"{execution}:1"]
 
 
-def test_created_events_follow_in_action_order_and_the_end_comes_last() -> None:
+def test_created_events_follow_in_the_order_of_their_ids_and_the_end_comes_last() -> None:
     driver = Driver()
     turn = driver.run(
         act.ScheduleTask(3, name="a"),
@@ -141,22 +141,29 @@ def test_created_events_follow_in_action_order_and_the_end_comes_last() -> None:
         act.CreateChild(2, name="c"),
     )
     assert names(turn.append[2:]) == [
-        "TaskScheduled",
         "TimerCreated",
         "ChildCreated",
+        "TaskScheduled",
         "ExecutionCompleted",
     ]
-    assert [event.event_id for event in turn.append[2:]] == [3, 1, 2, 9]
+    assert [event.event_id for event in turn.append[2:]] == [1, 2, 3, 9]
     assert not turn.timers_set  # the end of the instance takes its reminders along
     assert turn.head.pending == 0
 
 
-def test_of_several_ends_the_last_counts() -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_several_ends_the_last_counts(*, reverse: bool) -> None:
     driver = Driver()
-    failed = act.Complete(8, status=Status.FAILED, failure=ev.Failure("E", "late"))
-    turn = driver.run(DONE, failed)
+    failed = act.Complete(10, status=Status.FAILED, failure=ev.Failure("E", "late"))
+    turn = driver.run(*sorted((DONE, failed), key=lambda one: one.task_id, reverse=reverse))
     assert turn.head.status is Status.FAILED
     assert names(turn.append).count("ExecutionCompleted") == 1
+
+
+def test_activities_are_dispatched_in_the_order_of_the_calls() -> None:
+    mixed = [act.ScheduleTask(n, name="a") for n in (3, 0, 4, 2, 1)]  # as Go walks over a map
+    turn = Driver().run(*mixed)
+    assert [event.event_id for event in turn.activities] == [0, 1, 2, 3, 4]
 
 
 # --- timers ---------------------------------------------------------------------------------------
