@@ -42,7 +42,7 @@ usage: tenure gateway [SETTINGS]
 
 Serves the management API of every app in an etcd store, for callers with a token or a certificate.
 
-example: tenure gateway --store etcd://etcd:2379 --gateway-host 0.0.0.0
+example: tenure gateway --store etcd://etcd:2379 --gateway-host ""
            --tls-cert tls.crt --tls-key tls.key --access-file access.toml
 
 settings [variable; default]:
