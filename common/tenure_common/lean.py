@@ -13,14 +13,15 @@ Where something else has imported them before, they are as they are, and nothing
 
 from __future__ import annotations
 
+import importlib
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def absent(name: str) -> Iterator[None]:
+def absent(name: str) -> Generator[None, None, None]:
     """Let imports in the block not find the module ``name``, unless it has been imported before."""
     if name in sys.modules:
         yield
@@ -33,11 +34,14 @@ def absent(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def no_authorities() -> Iterator[None]:
+def no_authorities() -> Generator[None, None, None]:
     """Let TLS contexts that are made in the block trust nobody, and read no list for it."""
     name = "set_default_verify_paths"
     before = getattr(ssl.SSLContext, name)
-    setattr(ssl.SSLContext, name, lambda _context: None)
+
+    def nothing(_context: ssl.SSLContext) -> None: ...
+
+    setattr(ssl.SSLContext, name, nothing)
     try:
         yield
     finally:
@@ -45,6 +49,6 @@ def no_authorities() -> Iterator[None]:
 
 
 with absent("rich"):
-    import structlog as _structlog  # noqa: F401
+    importlib.import_module("structlog")
 with no_authorities():
-    import aiohttp as _aiohttp  # noqa: F401
+    importlib.import_module("aiohttp")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tenure_common import lean  # noqa: F401 - before anything else imports the same libraries
+from tenure_common import lean  # noqa: F401 # pyright: ignore[reportUnusedImport] - before all others
 from tenure_common.command import configured, exit_code
 from tenure_common.errors import UsageError
 from tenure_sidecar import pod, runtime
