@@ -1,8 +1,8 @@
 """Which server a command speaks to.
 
 What is said nearest to the command counts: a flag, then ``TENURE_…`` variables, then a context, then
-the engine of this machine (at ``TENURE_HTTP_PORT``, as the engine itself reads it).  Contexts are
-in ``contexts.toml`` of the user's configuration folder::
+the engine of this machine (at ``TENURE_HOST`` and ``TENURE_HTTP_PORT``, as it reads them itself).
+Contexts are in ``contexts.toml`` of the user's configuration folder::
 
     current = "staging"
 
