@@ -1,8 +1,8 @@
 """Which server a command speaks to.
 
 What is said nearest to the command counts: a flag, then ``TENURE_…`` variables, then a context, then
-the engine of this machine (at ``TENURE_HTTP_PORT``, as the engine itself reads it).  Contexts are
-in ``contexts.toml`` of the user's configuration folder::
+the engine of this machine (at ``TENURE_HOST`` and ``TENURE_HTTP_PORT``, as it reads them itself).
+Contexts are in ``contexts.toml`` of the user's configuration folder::
 
     current = "staging"
 
@@ -23,11 +23,13 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tenure_common import names
 from tenure_common.errors import BadSettingError
+from tenure_common.hosts import joined, reached
 
 HERE: Final = f"http://{names.LOOPBACK}:{names.PORT_HTTP}"
 OWN_APP: Final = "-"  # the app that the server serves
@@ -147,11 +149,20 @@ def target(
 def _address(text: str) -> str:
     """The URL of a server, without a slash at its end.  Raises: BadSettingError."""
     scheme, _, rest = text.partition("://")
-    if scheme in {"http", "https"} and rest.strip("/"):
+    if scheme in {"http", "https"} and rest.strip("/") and _is_url(text):
         return text.rstrip("/")
     guess = "" if "://" in text else f": write it as http://{text} or https://{text}"
     message = f"'{text}' is not the address of a server{guess or ', which begins with http'}"
     raise BadSettingError(message)
+
+
+def _is_url(text: str) -> bool:
+    """Whether host and port can be told apart: an IPv6 address stands in brackets."""
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _path(text: str) -> str:
@@ -161,4 +172,5 @@ def _path(text: str) -> str:
 def here(env: Mapping[str, str]) -> str:
     """The engine of this machine."""
     port = env.get("TENURE_HTTP_PORT", "")
-    return f"http://{names.LOOPBACK}:{port}" if port.isdecimal() and int(port) else HERE
+    host = reached(env.get("TENURE_HOST", ""))
+    return f"http://{joined(host, port if port.isdecimal() and int(port) else names.PORT_HTTP)}"

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tenure_common import names
 from tenure_common.errors import BadSettingError, PortInUseError
+from tenure_common.hosts import joined
 from tenure_common.telemetry import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ class Listener:
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            where = f"[{self._host}]" if ":" in self._host else self._host or "*"
-            where = f"{where}:{self._port}"
+            where = joined(self._host or "*", self._port)
             if error.errno is not None and "in use" in str(error):
                 message = f"{where} is taken by another program; choose another with {self._flag}"
                 raise PortInUseError(message) from error

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from tenure_common.errors import BadSettingError, ClusterApiError
+from tenure_common.hosts import joined
 
 Json = dict[str, Any]
 
@@ -36,7 +37,7 @@ def api_server(given: str, env: Mapping[str, str]) -> str:
     if not host or not port:
         message = "not in a cluster: say where the Kubernetes API is with --api-server"
         raise BadSettingError(message)
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return f"https://{joined(host, port)}"
 
 
 class KubeApi:

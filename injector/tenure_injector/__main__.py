@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tenure_common import lean  # noqa: F401 # pyright: ignore[reportUnusedImport] - before all others
 from tenure_common.command import configured, exit_code
 from tenure_injector.config import Config
 from tenure_injector.runtime import main as serve

@@ -7,7 +7,6 @@ watch tells of it.  Versions are the numbers that the API server hands out in or
 from __future__ import annotations
 
 from tenure_operator.resources import (
-    LABEL_SCHEDULE,
     Key,
     R,
     Resource,
@@ -120,9 +119,10 @@ def owner_of(resource: Resource) -> Key | None:
     """The schedule that a Workflow belongs to."""
     if not isinstance(resource, Workflow):
         return None
-    schedule = resource.metadata.labels.get(LABEL_SCHEDULE)
-    namespace = resource.metadata.namespace
-    return None if schedule is None else Key("WorkflowSchedule", namespace, schedule)
+    for owner in resource.metadata.owner_references:  # not by the label, which anybody may change
+        if owner.kind == "WorkflowSchedule":
+            return Key(owner.kind, resource.metadata.namespace, owner.name)
+    return None
 
 
 def _app_of(app: WorkflowApp) -> tuple[str, str]:

@@ -63,7 +63,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Name of this operator in the Lease; empty = host name and a number.")
     ] = ""
     workers: Annotated[int, Meta(ge=1, le=256, description="Resources worked on at a time.")] = 16
-    health_host: Annotated[str, Meta(description="Address for health and metrics.")] = "0.0.0.0"  # noqa: S104 - probes come from the node
+    health_host: Annotated[
+        str, Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6.")
+    ] = ""
     health_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port for health and metrics; 0 = any.")
     ] = names.PORT_HEALTH

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tenure_common import lean  # noqa: F401 # pyright: ignore[reportUnusedImport] - before all others
 from tenure_common.command import configured, exit_code
 from tenure_common.errors import UsageError
 from tenure_sidecar import pod, runtime
@@ -41,7 +42,7 @@ usage: tenure gateway [SETTINGS]
 
 Serves the management API of every app in an etcd store, for callers with a token or a certificate.
 
-example: tenure gateway --store etcd://etcd:2379 --gateway-host 0.0.0.0
+example: tenure gateway --store etcd://etcd:2379 --gateway-host ""
            --tls-cert tls.crt --tls-key tls.key --access-file access.toml
 
 settings [variable; default]:

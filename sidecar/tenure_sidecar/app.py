@@ -17,24 +17,32 @@ import structlog
 
 from tenure_common import names
 from tenure_common.errors import UsageError
+from tenure_common.hosts import joined, reached
 
 _log = structlog.get_logger(__name__)
 
 
-def environment(
-    base: Mapping[str, str], *, app_id: str, grpc_port: int, http_port: int, api_token: str = ""
+def environment(  # noqa: PLR0913 - what the app has to know
+    base: Mapping[str, str],
+    *,
+    app_id: str,
+    grpc_port: int,
+    http_port: int,
+    host: str = names.LOOPBACK,
+    api_token: str = "",
 ) -> dict[str, str]:
     """The app's environment: ``base`` and the variables that SDKs look for; the API token too,
-    when there is one."""
+    when there is one.  ``host`` is what the engine listens on."""
+    where = reached(host)
     token = {names.DAPR_API_TOKEN: api_token} if api_token else {}
     return {
         **base,
         **token,
         names.APP_ID: app_id,
         names.DAPR_GRPC_PORT: str(grpc_port),
-        names.DAPR_GRPC_ENDPOINT: f"http://127.0.0.1:{grpc_port}",
+        names.DAPR_GRPC_ENDPOINT: f"http://{joined(where, grpc_port)}",
         names.DAPR_HTTP_PORT: str(http_port),
-        names.DAPR_HTTP_ENDPOINT: f"http://127.0.0.1:{http_port}",
+        names.DAPR_HTTP_ENDPOINT: f"http://{joined(where, http_port)}",
     }
 
 

@@ -145,8 +145,9 @@ class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
     """Settings of ``tenure sidecar``: the app and the store must be named."""
 
     health_host: Annotated[
-        str, Meta(description="Address on which the kubelet asks for health.")
-    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+        str,
+        Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6."),
+    ] = ""
     health_port: HealthPort = names.PORT_HEALTH
     pod_name: PodName = ""
     pod_uid: PodUid = ""
@@ -178,7 +179,8 @@ class GatewayConfig(AccessConfig, frozen=True, kw_only=True):
     gateway_host: Annotated[
         str,
         Meta(
-            description="Address to listen on; one that other machines reach needs TLS and callers."
+            description="Address to listen on, empty = all, IPv4 and IPv6; one that other machines "
+            "reach needs TLS and callers."
         ),
     ] = names.LOOPBACK
     gateway_port: Annotated[
@@ -212,8 +214,9 @@ class GatewayConfig(AccessConfig, frozen=True, kw_only=True):
     ] = f"{_ACCOUNT}/token"
     api_ca_file: Annotated[str, Meta(description="File with the CA of it.")] = f"{_ACCOUNT}/ca.crt"
     health_host: Annotated[
-        str, Meta(description="Address on which the kubelet asks for health.")
-    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+        str,
+        Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6."),
+    ] = ""
     health_port: HealthPort = names.PORT_HEALTH
     idle: Annotated[
         float,

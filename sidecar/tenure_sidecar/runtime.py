@@ -131,6 +131,7 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
             env = environment(
                 os.environ,
                 app_id=config.app_id,
+                host=config.host,
                 grpc_port=engine.grpc_port,
                 http_port=engine.http_port,
                 api_token=config.api_token,

@@ -225,6 +225,16 @@ def test_texts_that_look_like_numbers_stay_texts(helm: Helm) -> None:
             kubernetes_validate.validate(one, "1.34", strict=False)
 
 
+def test_names_that_look_like_numbers_stay_texts(helm: Helm) -> None:
+    words = ("--set", "fullnameOverride=t", "--set", "monitoring.enabled=true")
+    objects = helm.template(*example("labels"), *words, release="123", namespace="2024")
+    for one in objects:
+        if one["kind"] in CHECKED:
+            kubernetes_validate.validate(one, "1.34", strict=False)
+        assert one["metadata"].get("namespace", "") in {"", "2024", "kube-system"}
+        assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
+
+
 def test_a_spread_may_have_its_own_selector(helm: Helm) -> None:
     spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
     own = {**spread, "labelSelector": {"matchLabels": {"team": "shop"}}}

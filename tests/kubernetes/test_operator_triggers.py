@@ -7,6 +7,7 @@ last due time was missed makes up for it at once.  Out of scope: when a schedule
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def ready(rig: Rig, name: str) -> dict[str, Any]:
 
 # --- schedules ------------------------------------------------------------------------------------
 # Once a year: no due time passes by itself while a test runs.
+
+
+def test_a_schedule_with_the_longest_name_runs(rig: Rig) -> None:
+    name = "y" * 180
+    rig.kubectl.apply(schedule(name, schedule="0 3 1 1 *", run={**ORDER, "input": {}}))
+    set_back(rig, name)
+    made = one_run(rig, f"{name[:54]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}")["metadata"]
+    assert made["ownerReferences"][0]["name"] == name
+    rig.reaches(made["name"], "Completed")
+    until("an end", lambda: rig.status(name, "workflowschedule").get("lastSuccessfulTime"))
 
 
 def test_a_due_time_becomes_a_run(rig: Rig) -> None:

@@ -44,6 +44,7 @@ class EngineProcess:
         store: str = "",
         role: str = "dev",
         program: Sequence[str] = ("-m", "tenure_sidecar"),
+        health_host: str = "127.0.0.1",
     ) -> None:
         self.folder = folder
         self.program = program
@@ -55,7 +56,7 @@ class EngineProcess:
         self._role = role
         self._args = list(args)
         if role == "sidecar":
-            self._args += [f"--health-port={self.health_port}", "--health-host=127.0.0.1"]
+            self._args += [f"--health-port={self.health_port}", f"--health-host={health_host}"]
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -165,6 +166,10 @@ class EngineProcess:
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self._signal(signal.SIGTERM)
+        return self._reap()
+
+    def ended(self) -> int:
+        """Wait for its end, as its app's end brings it; returns the exit code."""
         return self._reap()
 
     def ask_to_stop(self) -> None:

@@ -16,7 +16,7 @@
 {{- define "tenure.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: tenure
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 

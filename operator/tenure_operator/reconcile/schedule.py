@@ -7,12 +7,13 @@ that were missed, the latest is made up for, unless it is too late for the deadl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from tenure_common.errors import BadScheduleError
+from tenure_common.errors import BadRequestError, BadScheduleError
 from tenure_common.names import API_GROUP, API_VERSION
 from tenure_common.times import NANOS, parse_time
 from tenure_operator.reconcile.conditions import Wanted, conditions, stamp
@@ -38,6 +39,18 @@ from tenure_operator.resources import (
 
 _MOST_SHOWN = 100  # names of active Workflows in the status
 _MINUTE = 60 * NANOS
+_AHEAD = 60 * _MINUTE  # a time in the status so far ahead is of a clock that went wrong
+_LABEL = 63  # characters of a label's value at most
+_DIGEST = 8
+
+
+class _Counted(NamedTuple):
+    """What the status says of due times, as far as it can be so."""
+
+    since: int  # due times up to this one do not count
+    anew: bool  # whether they are counted anew, from ``since``
+    last: str | None  # the due time that was last taken care of
+    told: tuple[Announcement, ...] = ()
 
 
 def next_step(
@@ -65,17 +78,17 @@ def next_step(
         cron = parse(schedule.spec.schedule, schedule.spec.time_zone)
     except BadScheduleError as error:
         return _unfollowable(schedule, children, error, now=now)
-    since = _since(schedule, now=now)
-    due = None if schedule.spec.suspend else missed(cron, since=since, now=now)
+    counted = _counted(schedule, now=now)
+    due = None if schedule.spec.suspend else missed(cron, since=counted.since, now=now)
     if due is None:
-        rest = _wait(schedule, children, cron, since=since, now=now)
+        rest = _wait(schedule, children, cron, counted, now=now, told=counted.told)
         old = _too_old(schedule, children)
         # What a Workflow came to is in the status before the Workflow goes.
         return Delete(old.key) if old and rest.status == schedule.status else rest
     name = f"{schedule.metadata.name}-{due.latest // _MINUTE}"
     if name in used:
         told = _missed_before(due)
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=told)
+        return _wait(schedule, children, cron, counted, now=now, done=due.latest, told=told)
     if name in taken:
         other = Announcement(
             "NameTaken",
@@ -83,20 +96,51 @@ def next_step(
             "not this schedule's; delete it, or give the schedule another name",
             warning=True,
         )
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(other,))
-    return _due(schedule, children, cron, due, name=name, since=since, now=now, reread=reread)
+        return _wait(schedule, children, cron, counted, now=now, done=due.latest, told=(other,))
+    return _due(schedule, children, cron, due, name=name, counted=counted, now=now, reread=reread)
 
 
-def _since(schedule: WorkflowSchedule, *, now: int) -> int:
-    """From when on due times count."""
+def _counted(schedule: WorkflowSchedule, *, now: int) -> _Counted:
+    """From when on due times count.
+
+    A status may be written by hand, or by an operator whose clock was wrong.  What it then says of
+    times counts for nothing, and due times count from now on: one that was taken care of must not
+    become a run again.
+    """
     status, meta = schedule.status, schedule.metadata
     if status.counted_from is None:
-        return parse_time(meta.creation_timestamp)
+        return _Counted(parse_time(meta.creation_timestamp), anew=True, last=None)
     if status.observed_generation != meta.generation:
-        return now
-    since = parse_time(status.counted_from)
-    last = status.last_schedule_time
-    return since if last is None else max(since, parse_time(last))
+        told = _passed_over(schedule, now=now)
+        return _Counted(now, anew=True, last=status.last_schedule_time, told=told)
+    told_of = (status.counted_from, status.last_schedule_time)
+    moments = [_moment(text, now=now) for text in told_of if text is not None]
+    known = [moment for moment in moments if moment is not None]
+    if len(known) < len(moments):
+        return _Counted(now, anew=True, last=None)
+    return _Counted(max(known), anew=False, last=status.last_schedule_time)
+
+
+def _moment(text: str, *, now: int) -> int | None:
+    """A time of the status; None when it cannot be one."""
+    try:
+        moment = parse_time(text)
+    except BadRequestError:
+        return None
+    return moment if 0 <= moment <= now + _AHEAD else None
+
+
+def _passed_over(schedule: WorkflowSchedule, *, now: int) -> tuple[Announcement, ...]:
+    """Tell of a due time that nobody had taken care of when the schedule was changed."""
+    following = schedule.status.next_schedule_time
+    due = None if following is None else _moment(following, now=now)
+    if due is None or due > now:
+        return ()
+    text = (
+        f"The run due at {stamp(due)} was not started: the schedule was changed before, and a change "
+        "counts from the next due time on"
+    )
+    return (Announcement("MissedRun", text, warning=True),)
 
 
 # --- a due time -----------------------------------------------------------------------------------
@@ -109,7 +153,7 @@ def _due(  # noqa: PLR0913 - what is known of a due time
     due: Missed,
     *,
     name: str,
-    since: int,
+    counted: _Counted,
     now: int,
     reread: Collection[Key],
 ) -> Step:
@@ -121,7 +165,7 @@ def _due(  # noqa: PLR0913 - what is known of a due time
             f"The run due at {stamp(due.latest)} was not started: more than {deadline} s late",
             warning=True,
         )
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(late,))
+        return _wait(schedule, children, cron, counted, now=now, done=due.latest, told=(late,))
     active = [child for child in children if not _finished(child)]
     if spec.concurrency_policy == "Forbid" and active:
         if active[0].key not in reread:
@@ -130,7 +174,7 @@ def _due(  # noqa: PLR0913 - what is known of a due time
         skip = Announcement(
             "SkippedRun", f"The run due at {stamp(due.latest)} was left out: '{other}' still runs"
         )
-        return _wait(schedule, children, cron, since=since, now=now, done=due.latest, told=(skip,))
+        return _wait(schedule, children, cron, counted, now=now, done=due.latest, told=(skip,))
     if spec.concurrency_policy == "Replace":
         for child in active:
             if not child.spec.terminate:
@@ -161,7 +205,7 @@ def _workflow(schedule: WorkflowSchedule, name: str, due: int) -> dict[str, Any]
         "metadata": {
             "name": name,
             "namespace": meta.namespace,
-            "labels": {**template.metadata.labels, LABEL_SCHEDULE: meta.name},
+            "labels": {**template.metadata.labels, LABEL_SCHEDULE: _label(meta.name)},
             "annotations": {**template.metadata.annotations, ANNOTATION_DUE: stamp(due)},
             "ownerReferences": [owner],
             # It would be the first thing to be written otherwise.
@@ -171,6 +215,14 @@ def _workflow(schedule: WorkflowSchedule, name: str, due: int) -> dict[str, Any]
     }
 
 
+def _label(name: str) -> str:
+    """The name as a label's value, which is shorter than a name may be."""
+    if len(name) <= _LABEL:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: _LABEL - _DIGEST - 1].rstrip('-.')}-{digest}"
+
+
 # --- between two due times ------------------------------------------------------------------------
 
 
@@ -178,8 +230,8 @@ def _wait(  # noqa: PLR0913 - what a round came to
     schedule: WorkflowSchedule,
     children: Sequence[Workflow],
     cron: Cron,
+    counted: _Counted,
     *,
-    since: int,
     now: int,
     done: int | None = None,
     told: tuple[Announcement, ...] = (),
@@ -189,7 +241,7 @@ def _wait(  # noqa: PLR0913 - what a round came to
     ready = Wanted("Ready", holds=True, reason="Scheduled", message=f"follows '{cron.expression}'")
     if suspended:
         ready = Wanted("Ready", holds=False, reason="Suspended", message="spec.suspend is true")
-    status = _status(schedule, children, ready, since=since, now=now)
+    status = _status(schedule, children, ready, counted, now=now)
     last = status.last_schedule_time if done is None else stamp(done)
     following = None if upcoming is None else stamp(upcoming)
     status = msgspec.structs.replace(status, last_schedule_time=last, next_schedule_time=following)
@@ -201,23 +253,27 @@ def _unfollowable(
 ) -> Rest:
     text = f"{error.message} ({error.code})"
     ready = Wanted("Ready", holds=False, reason="BadSchedule", message=text)
-    status = _status(schedule, children, ready, since=_since(schedule, now=now), now=now)
+    status = _status(schedule, children, ready, _counted(schedule, now=now), now=now)
     known = any(one.message == text for one in schedule.status.conditions)
     told = () if known else (Announcement("BadSchedule", text, warning=True),)
     return Rest(msgspec.structs.replace(status, next_schedule_time=None), told)
 
 
 def _status(
-    schedule: WorkflowSchedule, children: Sequence[Workflow], ready: Wanted, *, since: int, now: int
+    schedule: WorkflowSchedule,
+    children: Sequence[Workflow],
+    ready: Wanted,
+    counted: _Counted,
+    *,
+    now: int,
 ) -> ScheduleStatus:
     old, generation = schedule.status, schedule.metadata.generation
-    fresh = old.counted_from is None or old.observed_generation != generation
     active = [child.metadata.name for child in children if not _finished(child)]
     ends = [child.status.completion_time or "" for child in children if _completed(child)]
     return ScheduleStatus(
         observed_generation=generation,
-        counted_from=stamp(since) if fresh else old.counted_from,
-        last_schedule_time=old.last_schedule_time,
+        counted_from=stamp(counted.since) if counted.anew else old.counted_from,
+        last_schedule_time=counted.last,
         last_successful_time=max([old.last_successful_time or "", *ends]) or None,
         active_count=len(active),
         active=tuple(active[:_MOST_SHOWN]),

@@ -84,7 +84,7 @@ def require_safe(found: tuple[str, ...], host: str, files: Secured) -> None:
     ]
     if lacking:
         message = (
-            f"--host {host} can be reached from other machines, and nobody may call from there "
+            f"--host '{host}' can be reached from other machines, and nobody may call from there "
             f"unencrypted or without saying who it is: give {' and '.join(lacking)}, or listen on "
             "127.0.0.1"
         )
@@ -219,7 +219,7 @@ class SecureServer:
         port = place.port
         try:
             for address in found:
-                self._sockets.append(_bound(address, port, place.flag))
+                self._sockets.append(_bound(address, port, place.flag, both=len(found) == 1))
                 port = int(self._sockets[-1].getsockname()[1])
             runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=self._grace)
             await runner.setup()
@@ -317,13 +317,16 @@ class SecureServer:
             await runner.cleanup()
 
 
-def _bound(address: str, port: int, flag: str) -> socket.socket:
+def _bound(address: str, port: int, flag: str, *, both: bool) -> socket.socket:
+    """``both``: on ``::``, callers over IPv4 too."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
+            made.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both or address != "::")
+            )
         made.bind((address, port))
         made.listen(_BACKLOG)
         made.setblocking(False)  # noqa: FBT003 - the standard library's signature

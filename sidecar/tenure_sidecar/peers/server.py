@@ -19,10 +19,11 @@ import msgspec
 import structlog
 
 from tenure_common.errors import BadRequestError, BadSettingError, NotPermittedError
+from tenure_common.hosts import joined
 from tenure_sidecar.peers import frames
 from tenure_sidecar.peers.link import BROKEN
 from tenure_sidecar.peers.tls import names
-from tenure_sidecar.rpc.ports import refusal, require_free, target
+from tenure_sidecar.rpc.ports import refusal, require_free
 
 if TYPE_CHECKING:
     from tenure_sidecar.peers.borrower import Borrowers
@@ -82,7 +83,7 @@ class PeerServer:
         service, name = frames.PATH[1:].split("/")
         server.add_registered_method_handlers(service, {name: method})
         try:
-            where = target(self._host, self._port)
+            where = joined(self._host, self._port)
             if self._tls is None:
                 port = server.add_insecure_port(where)
             else:
@@ -90,7 +91,7 @@ class PeerServer:
         except RuntimeError as error:  # taken since it was found free
             raise _refused(error, self._host, self._port) from error
         await server.start()
-        return target(self._host, port)
+        return joined(self._host, port)
 
     async def stop(self) -> None:
         """End every stream: whoever is on one learns by that that this process ends."""

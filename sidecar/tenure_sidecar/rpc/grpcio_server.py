@@ -21,8 +21,9 @@ import grpc
 import grpc.aio
 import structlog
 
+from tenure_common.hosts import joined
 from tenure_sidecar.rpc.grpcio_call import GrpcioCall, GrpcioStream
-from tenure_sidecar.rpc.ports import addresses, refusal, require_free, target
+from tenure_sidecar.rpc.ports import addresses, refusal, require_free
 from tenure_sidecar.rpc.status import fail
 from tenure_sidecar.rpc.transport import unary_and_stream_paths
 
@@ -93,7 +94,7 @@ class GrpcioTransport:
         port = self._port
         for address in self._addresses:
             require_free(address, port, flag=self._flag)
-            where = target(address, port)
+            where = joined(address, port)
             try:
                 if self._credentials is None:
                     port = server.add_insecure_port(where)

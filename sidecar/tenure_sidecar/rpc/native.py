@@ -23,8 +23,9 @@ import structlog
 from pygrpc_native import NativeGrpcFront
 
 from tenure_common.errors import BadSettingError
+from tenure_common.hosts import joined
 from tenure_sidecar.rpc.native_call import Desk, NativeCall, NativeStream
-from tenure_sidecar.rpc.ports import addresses, is_loopback, refusal, require_free, target
+from tenure_sidecar.rpc.ports import addresses, is_loopback, refusal, require_free
 from tenure_sidecar.rpc.status import fail
 from tenure_sidecar.rpc.transport import STATUS, too_large, unary_and_stream_paths
 
@@ -98,7 +99,7 @@ class NativeTransport:
         limits = self._limits
         try:
             return NativeGrpcFront(
-                target(address, port),
+                joined(address, port),
                 [],
                 io_threads=1,
                 call_details=True,

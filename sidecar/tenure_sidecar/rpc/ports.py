@@ -1,6 +1,7 @@
 """Addresses to listen on, and a helpful answer when one is taken.
 
 ``localhost`` means both loopback addresses, where the machine has both: some clients try ::1 first.
+No host at all means all addresses, of IPv4 and IPv6, as far as the machine has both.
 A port is tried before the gRPC server binds it, because both gRPC libraries tell of a failure in
 ways that cannot be told apart (a RuntimeError, a line on stderr).  Who holds a port is looked up in
 /proc; without the rights to see it, or on another system, the message just says less.
@@ -15,6 +16,7 @@ import socket
 from pathlib import Path
 
 from tenure_common.errors import BadSettingError, PortInUseError
+from tenure_common.hosts import joined
 
 LOCALHOST = "localhost"
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -26,7 +28,9 @@ def addresses(host: str) -> tuple[str, ...]:
     Raises: BadSettingError when the name cannot be resolved.
     """
     if host == LOCALHOST:
-        return ("127.0.0.1", "::1") if _has_loopback6() else ("127.0.0.1",)
+        return ("127.0.0.1", "::1") if _has("::1") else ("127.0.0.1",)
+    if not host:
+        return ("0.0.0.0", "::") if _has("::") else ("0.0.0.0",)  # noqa: S104 - as asked for
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -38,11 +42,6 @@ def addresses(host: str) -> tuple[str, ...]:
 def is_loopback(address: str) -> bool:
     """Whether only processes of this machine (or pod) reach the IP ``address``."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-
-
-def target(address: str, port: int) -> str:
-    """``address:port`` as gRPC writes it."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def require_free(address: str, port: int, *, flag: str) -> None:
@@ -68,7 +67,7 @@ def refusal(
     error: OSError, address: str, port: int, *, flag: str
 ) -> PortInUseError | BadSettingError:
     """The error to raise for a failed bind."""
-    where = target(address, port)
+    where = joined(address, port)
     if error.errno != errno.EADDRINUSE:
         reason = error.strerror or str(error)
         return BadSettingError(f"cannot listen on {where}: {reason}; change {flag} or the host")
@@ -113,10 +112,10 @@ def _listening_inodes(port: int, *, proc: Path) -> set[str]:
     return inodes
 
 
-def _has_loopback6() -> bool:
+def _has(address6: str) -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
+            probe.bind((address6, 0))
     except OSError:
         return False
     return True

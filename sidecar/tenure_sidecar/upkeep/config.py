@@ -60,8 +60,12 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=1, description="Longest time between two looks at a namespace's Secrets.")
     ] = 900.0
     health_host: Annotated[
-        str, Meta(description="Address for probes and metrics of one that stays.")
-    ] = "0.0.0.0"  # noqa: S104 - the kubelet calls from outside of the pod
+        str,
+        Meta(
+            description="Address for probes and metrics of one that stays; "
+            "empty = all, IPv4 and IPv6."
+        ),
+    ] = ""
     health_port: Annotated[int, Meta(ge=0, le=65535, description="Port for them; 0 = any.")] = (
         names.PORT_HEALTH
     )

@@ -8,6 +8,7 @@ fall idle (test_fleet.py).
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from support.engine import EngineProcess
 from support.etcd import Cluster
 from support.gated import Files
 from support.gateway import GatewayProcess, seed
+from tenure_sidecar.rpc.ports import addresses
 
 TOKEN = "shop-0123456789abcdef"
 
@@ -204,7 +206,7 @@ def test_tls_and_callers_come_from_settings(store: str, tmp_path: Path) -> None:
         'app-id = "of another command"\n'
     )
     gateway = GatewayProcess(
-        tmp_path, store, args=["--config", str(settings), "--gateway-host=0.0.0.0"], scheme="https"
+        tmp_path, store, args=["--config", str(settings), "--gateway-host="], scheme="https"
     )
     contexts = tmp_path / "home" / "tenure" / "contexts.toml"
     contexts.parent.mkdir(parents=True)
@@ -224,6 +226,8 @@ def test_tls_and_callers_come_from_settings(store: str, tmp_path: Path) -> None:
 
     try:
         gateway.start()
+        if len(addresses("")) > 1:  # all addresses, of both kinds
+            socket.create_connection(("::1", gateway.port)).close()
         assert tenure("list", "-o", "name", "--id-prefix", "o-").stdout.split() == ["o-2", "o-1"]
         assert json.loads(tenure("get", "o-1", "-o", "json").stdout)["app"] == "orders"
         refused = tenure("list", "--namespace", "bank")

@@ -57,6 +57,19 @@ def test_the_engine_of_this_machine_is_where_its_setting_says(
     assert target(env=env).server == server
 
 
+def test_the_engine_of_this_machine_may_be_on_another_address(tmp_path: Path) -> None:
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "TENURE_HOST": "::1", "TENURE_HTTP_PORT": "4444"}
+    assert target(env=env).server == "http://[::1]:4444"
+    assert target(env={**env, "TENURE_HTTP_PORT": ""}).server == "http://[::1]:3500"
+    assert target(server="http://[::1]:4444/", env=env).server == "http://[::1]:4444"
+
+
+@pytest.mark.parametrize("text", ["http://[::1", "http://::1:3500", "http://[zz]:1", "https://a:x"])
+def test_address_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadSettingError, match="is not the address of a server"):
+        target(server=text, env={"XDG_CONFIG_HOME": str(tmp_path)})
+
+
 def test_the_current_context_counts(env: dict[str, str]) -> None:
     assert target(env=env) == Target(server="https://staging:8443", app="orders", token="secret")
 

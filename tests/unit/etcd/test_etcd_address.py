@@ -8,6 +8,7 @@ from tenure_common.errors import BadSettingError
 from tenure_sidecar.etcd import Tls, User
 from tenure_sidecar.store.etcd import Address, parse
 
+TWO = ("http://[fd00::1]:2379", "http://[fd00::2]:2379")
 FILES = Tls("ca.pem", "cert.pem", "key.pem")
 
 
@@ -17,6 +18,9 @@ FILES = Tls("ca.pem", "cert.pem", "key.pem")
         ("etcd://a", Address(endpoints=("http://a:2379",))),
         ("etcd://a:1,b.c:2/", Address(endpoints=("http://a:1", "http://b.c:2"))),
         ("etcd://[::1]:7", Address(endpoints=("http://[::1]:7",))),
+        ("etcd://[::1]", Address(endpoints=("http://[::1]:2379",))),
+        ("etcd://a,[fd00::1]:7", Address(endpoints=("http://a:2379", "http://[fd00::1]:7"))),
+        ("etcd://[fd00::1],[fd00::2]/x", Address(endpoints=TWO, prefix="x")),
         ("etcd://a/x/y.z", Address(endpoints=("http://a:2379",), prefix="x/y.z")),
         ("etcd://a?tls=true", Address(endpoints=("https://a:2379",))),
         ("etcd://a/x?lease=30", Address(endpoints=("http://a:2379",), prefix="x", lease=30)),
@@ -48,6 +52,10 @@ def test_the_user_is_kept() -> None:
         ("etcd://a:0", "'a:0' is not HOST"),
         ("etcd://a:70000", "'a:70000' is not HOST"),
         ("etcd://a b", "'a b' is not HOST"),
+        ("etcd://[::1", "is not HOST"),
+        ("etcd://[zz]:1", "is not HOST"),
+        ("etcd://[1.2.3.4]:1", "is not HOST"),
+        ("etcd://fd00::1", "brackets"),
         ("etcd://a/x//y", "prefix 'x//y'"),
         ("etcd://a/x y", "prefix 'x y'"),
         ("etcd://a?leese=3", "leese; known are"),

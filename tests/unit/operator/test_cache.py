@@ -48,6 +48,14 @@ def test_children_are_those_of_this_very_schedule() -> None:
     assert [one.metadata.name for one in cache.children(of)] == ["b"]
 
 
+def test_children_are_found_whatever_their_label_says() -> None:
+    cache, of = Cache(), schedule()
+    metadata = {"ownerReferences": [{"kind": "WorkflowSchedule", "name": "hourly", "uid": "u"}]}
+    metadata["ownerReferences"][0]["uid"] = of.metadata.uid
+    cache.put(workflow(name="a", metadata=metadata))
+    assert [one.metadata.name for one in cache.children(of)] == ["a"]
+
+
 def test_counts_by_kind_and_phase() -> None:
     cache = Cache()
     cache.put(workflow(name="a"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -80,6 +81,22 @@ def test_a_due_time_becomes_a_workflow() -> None:
     assert made["metadata"]["finalizers"] == [FINALIZER]
 
 
+def named(name: str) -> WorkflowSchedule:
+    of = schedule(status=SETTLED)
+    return msgspec.structs.replace(of, metadata=msgspec.structs.replace(of.metadata, name=name))
+
+
+@pytest.mark.parametrize("length", [63, 64, 180])
+def test_the_label_holds_a_long_name(length: int) -> None:
+    name = "n" * (length - 4) + ".end"
+    found = step(named(name))
+    assert isinstance(found, Create)
+    label = found.object["metadata"]["labels"]["tenure.dev/schedule"]
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", label)
+    assert (label == name) == (length == 63)
+    assert step(named(f"{name[:-1]}x")).object["metadata"]["labels"]["tenure.dev/schedule"] != label
+
+
 def test_a_run_that_may_outlive_its_workflow_does_not_hold_it() -> None:
     orphan = {"spec": {"appID": "orders", "workflow": "Order", "deletionPolicy": "Orphan"}}
     found = step(schedule(workflowTemplate=orphan, status=SETTLED))
@@ -139,6 +156,47 @@ def test_a_change_counts_from_now_on() -> None:
     found = step(of, now=FIVE + NANOS)
     assert status(found).counted_from == "2026-01-01T05:00:01Z"
     assert status(found).last_schedule_time is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-06-30T23:59:60Z", "yesterday", ""],
+)
+@pytest.mark.parametrize("field", ["countedFrom", "lastScheduleTime"])
+def test_a_time_in_the_status_that_cannot_be_counts_for_nothing(field: str, told: str) -> None:
+    of = schedule(status={**SETTLED, field: told})
+    found = step(of, now=FIVE + NANOS)
+    assert status(found).counted_from == "2026-01-01T05:00:01Z"
+    assert status(found).last_schedule_time is None
+    assert isinstance(step(lasting(of, found), now=FIVE + 3_601 * NANOS), Create)
+
+
+def test_a_run_that_a_change_passed_over_is_told() -> None:
+    due = {**SETTLED, "nextScheduleTime": "2026-01-01T05:00:00Z"}
+    of = schedule(status=due, metadata={"generation": 2})
+    found = step(of, now=FIVE + NANOS)
+    (told,) = found.announcements
+    assert (told.reason, told.warning) == ("MissedRun", True)
+    assert "due at 2026-01-01T05:00:00Z was not started" in told.message
+    assert not step(lasting(of, found), now=FIVE + 2 * NANOS).announcements
+    early = schedule(status=due, metadata={"generation": 2})
+    assert not step(early, now=FIVE - NANOS).announcements
+
+
+def test_a_clock_that_was_far_ahead_does_not_hold_it_up() -> None:
+    """Another operator's, that took care of tomorrow."""
+    of = schedule(status={**SETTLED, "lastScheduleTime": "2026-01-02T05:00:00Z"})
+    found = step(of, now=FIVE + NANOS)
+    assert isinstance(found, Rest)
+    assert status(found).last_schedule_time is None
+    assert isinstance(step(lasting(of, found), now=FIVE + 3_601 * NANOS), Create)
+
+
+def test_a_clock_that_was_a_little_ahead_is_waited_for() -> None:
+    of = schedule(status={**SETTLED, "lastScheduleTime": "2026-01-01T05:00:00Z"})
+    found = step(of, now=FIVE - 60 * NANOS)
+    assert status(found).next_schedule_time == "2026-01-01T05:00:00Z"
+    assert isinstance(step(lasting(of, found), now=FIVE + NANOS), Rest)
 
 
 def test_what_passes_while_it_is_suspended_is_not_made_up_for() -> None:

@@ -7,9 +7,10 @@ line, a log or the line that says ready.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -23,6 +24,8 @@ LEASE_MIN, LEASE_MAX = 2, 3600  # seconds
 
 PLAIN = Tls()  # no files
 
+# Not by urlsplit, which knows of one host, and of no second one in brackets.
+_URL = re.compile(r"etcd://(?P<hosts>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _PORT_MAX = 65_535
@@ -61,9 +64,10 @@ def parse(url: str, *, tls: Tls = PLAIN, user: User | None = None) -> Address:
 
     Raises: BadSettingError.
     """
-    scheme, netloc, path, query, fragment = urlsplit(url)
-    if scheme != "etcd" or not netloc or fragment:
+    parts = _URL.fullmatch(url)
+    if parts is None or not parts["hosts"]:
         raise _bad(url, f"it is not of the form {FORM}")
+    netloc, path, query = parts["hosts"], parts["path"], parts["query"] or ""
     if "@" in netloc:
         raise _bad(_without_secret(url), "user and password are settings: --etcd-user")
     given = _options(url, query)
@@ -103,9 +107,21 @@ def _options(url: str, query: str) -> dict[str, str]:
 def _endpoint(url: str, text: str) -> str:
     match = _HOST.fullmatch(text)
     port = int((match and match[2]) or DEFAULT_PORT)
-    if match is None or not 1 <= port <= _PORT_MAX:
-        raise _bad(url, f"'{text}' is not HOST or HOST:PORT")
+    if match is None or not 1 <= port <= _PORT_MAX or not _is_host(match[1]):
+        hint = "; an IPv6 address stands in brackets" if text.count(":") > 1 else ""
+        raise _bad(url, f"'{text}' is not HOST or HOST:PORT{hint}")
     return f"{match[1]}:{port}"
+
+
+def _is_host(text: str) -> bool:
+    """Whether what is in brackets, if any, is an IPv6 address."""
+    if not text.startswith("["):
+        return True
+    try:
+        ipaddress.IPv6Address(text[1:-1])
+    except ValueError:
+        return False
+    return True
 
 
 def _truth(url: str, text: str) -> bool:
