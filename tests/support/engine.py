@@ -160,6 +160,10 @@ class EngineProcess:
         self._signal(signal.SIGTERM)
         return self._reap()
 
+    def ended(self) -> int:
+        """Wait for an end that nobody asked for; the exit code."""
+        return self._reap()
+
     def ask_to_stop(self) -> None:
         """SIGTERM."""
         self._signal(signal.SIGTERM)

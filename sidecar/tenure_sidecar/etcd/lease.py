@@ -70,12 +70,21 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class KeepAlives:
-    """The stream of renewals; ``pool`` should be nobody else's."""
+    """The stream of renewals; ``pool`` should be nobody else's.  ``told`` is told the revision that
+    comes with each."""
 
-    def __init__(self, pool: Pool, tokens: Tokens, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        tokens: Tokens,
+        *,
+        clock: Callable[[], float],
+        told: Callable[[int], None],
+    ) -> None:
         self._pool = pool
         self._tokens = tokens
         self._clock = clock
+        self._tell = told
         self._told = (float("-inf"), 0)  # when a renewal was answered last, and the revision then
         self._opening = asyncio.Lock()
         self._stream: _Stream | None = None
@@ -87,6 +96,7 @@ class KeepAlives:
 
     def _answered(self, revision: int) -> None:
         self._told = (self._clock(), revision)
+        self._tell(revision)
 
     async def renew(self, lease: int, *, within: float) -> Term:
         """Renew; returns the new term, counted from before the request was sent.

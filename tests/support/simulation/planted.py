@@ -553,6 +553,11 @@ def early_ack_loan(put: Plant) -> None:
     put(Borrower, "finished", hasty)
 
 
+@bug("a result without a token, which says instance and number alone, is counted for another task")
+def same_number(put: Plant) -> None:
+    put(Loans, "alike", lambda *_: False)
+
+
 @bug("the result of a loan whose lender is gone is taken by whoever lends now for one of its own")
 def stray_loans(put: Plant) -> None:
     finished, take = Borrower.finished, Link.take
