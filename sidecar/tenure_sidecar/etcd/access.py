@@ -5,6 +5,8 @@ connection that stands keeps the certificate it was made with, as TLS has it.
 
 A token is what etcd gives for a name and a password.  It ends by itself after minutes; etcd then
 refuses a request *before* looking at it, so that the request can be sent again with a new token.
+All who wait for a token share one login: each costs etcd a tenth of a second (it compares a hash), and
+with one for each call they would wait for each other, longer than any call may take.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class Tokens:
         self._user = user
         self._authenticate = authenticate
         self._token = ""
-        self._asking = asyncio.Lock()
+        self._login: asyncio.Task[None] | None = None
 
     @property
     def in_use(self) -> bool:
@@ -82,10 +84,16 @@ class Tokens:
         """
         if self._user is None:
             return _LEADER
-        async with self._asking:
-            if not self._token:
-                self._token = await self._authenticate(self._user)
+        while not self._token:
+            if self._login is None or self._login.done():
+                self._login = asyncio.get_running_loop().create_task(
+                    self._log_in(self._user), name="etcd login"
+                )
+            await asyncio.shield(self._login)
         return (*_LEADER, ("token", self._token))
+
+    async def _log_in(self, user: User) -> None:
+        self._token = await self._authenticate(user)
 
     def stale(self, metadata: tuple[tuple[str, str], ...]) -> bool:
         """The token in ``metadata`` was refused; returns whether a new one may be asked for."""
@@ -94,6 +102,12 @@ class Tokens:
         if metadata[-1][1] == self._token:
             self._token = ""
         return True
+
+    async def close(self) -> None:
+        """Ask for no more."""
+        if self._login is not None:
+            self._login.cancel()
+            await asyncio.gather(self._login, return_exceptions=True)
 
 
 _LEADER = (("hasleader", "true"),)

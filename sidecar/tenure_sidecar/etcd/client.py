@@ -143,6 +143,7 @@ class EtcdClient:
             await asyncio.gather(self._learning, return_exceptions=True)
         await self._watches.close()
         await self._keep_alives.close()
+        await self._tokens.close()
         await self._pool.close()
 
     # --- keys -------------------------------------------------------------------------------------
