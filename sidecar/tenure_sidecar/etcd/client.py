@@ -19,7 +19,7 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
-from tenure_sidecar.etcd.faults import token_is_stale, translate, users_changed
+from tenure_sidecar.etcd.faults import needs_no_token, token_is_stale, translate, users_changed
 from tenure_sidecar.etcd.lease import KeepAlives, Lease, Term
 from tenure_sidecar.etcd.past import Past
 from tenure_sidecar.etcd.pool import Dial, Endpoint, Method, Pool, dial
@@ -345,6 +345,8 @@ class EtcdClient:
         try:
             answer = await endpoint.unary(_AUTHENTICATE)(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
+            if needs_no_token(error.details()):
+                return ""
             what = f"log in as '{user.name}'"
             raise translate(error, what=what, where=endpoint.url, write=False) from error
         return str(answer.token)
