@@ -39,7 +39,7 @@ _NO_ROOM = (
 _ACCESS_HELP = "check the user, its role and the password or certificate"
 _USERS_HELP = "users were being changed all the time; nothing was changed"
 _AUTH_IS_OFF = "etcdserver: authentication is not enabled"
-_NO_TOKEN = "etcdserver: user name is empty"
+_NAMELESS = "etcdserver: user name is empty"
 _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     (
         "etcdserver: mvcc: database space exceeded",
@@ -50,7 +50,7 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("etcdserver: requested lease not found", EtcdLeaseGoneError, "what it held is given up"),
     ("etcdserver: permission denied", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: invalid auth token", EtcdAccessError, _ACCESS_HELP),
-    (_NO_TOKEN, EtcdAccessError, "etcd wants a user: name one"),
+    (_NAMELESS, EtcdAccessError, "etcd wants a user: name one"),
     ("etcdserver: authentication failed", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: revision of auth store is old", EtcdAccessError, _USERS_HELP),
     ("etcdserver: auth: revision in header is old", EtcdAccessError, _USERS_HELP),
@@ -71,7 +71,7 @@ _USERS_CHANGED = (
     "etcdserver: auth: revision in header is old",
     "auth: revision in header is old",
 )
-_STALE_TOKEN = ("etcdserver: invalid auth token", _NO_TOKEN, *_USERS_CHANGED)
+_STALE_TOKEN = ("etcdserver: invalid auth token", _NAMELESS, *_USERS_CHANGED)
 _ANSWERED = {
     StatusCode.INVALID_ARGUMENT,
     StatusCode.NOT_FOUND,
