@@ -60,9 +60,9 @@ class Term(msgspec.Struct, frozen=True):
         """When to renew next."""
         return self.sent_at + self.ttl * _RENEW_AFTER
 
-    def alive(self, now: float, *, margin: float = 0.0) -> bool:
-        """Whether it is certainly alive for another ``margin`` seconds."""
-        return now + margin < self.deadline
+    def alive(self, now: float) -> bool:
+        """Whether it is certainly alive."""
+        return now < self.deadline
 
     def renewed(self, answer: Term) -> Term:
         """After an answer; answers may overtake each other, and the later sent one counts."""
@@ -243,9 +243,9 @@ class Lease:
         """Its number, for ``put``."""
         return self.term.id
 
-    def alive(self, *, margin: float = 0.0) -> bool:
-        """Whether it is certainly alive, for another ``margin`` seconds."""
-        return not self.lost.is_set() and self.term.alive(self._clock(), margin=margin)
+    def alive(self) -> bool:
+        """Whether it is certainly alive."""
+        return not self.lost.is_set() and self.term.alive(self._clock())
 
     async def _keep(self) -> None:
         at = self.term.renew_at
