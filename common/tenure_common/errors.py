@@ -495,6 +495,12 @@ class EtcdTooLargeError(EtcdRefusedError):
     code = "TN0607"
 
 
+class EtcdWentBackError(OutcomeUnknownError):
+    """etcd is in an earlier state than it was: what was written since is gone."""
+
+    code = "TN0608"
+
+
 # --- the management API and the command line ------------------------------------------------------
 
 

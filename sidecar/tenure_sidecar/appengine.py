@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from tenure_common.clock import wall_ns
+from tenure_common.errors import StoreError
 from tenure_sidecar.actors.host import Host
 from tenure_sidecar.actors.jobs import Jobs
 from tenure_sidecar.actors.loops import Loops
@@ -130,6 +131,7 @@ class AppEngine:
         self._connect = connect or _mesh
         self._mesh: Connections | None = None
         self._begun = False
+        self.grace = config.grace  # seconds that work under way may take when it is stopped
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -208,13 +210,25 @@ class AppEngine:
         self.loops.start("settings", self.settings.run)
         self._begun = True
 
+    async def over(self) -> None:
+        """Never returns.  Raises: StoreError, when this process has to end because its store went
+        back to the past; work that is under way then is for nothing."""
+        if self.store.coordination is None:
+            await asyncio.Event().wait()
+        else:
+            try:
+                await self.store.coordination.over()
+            except StoreError:
+                self.grace = 0.0
+                raise
+
     async def halt(self) -> None:
         """Hand the partitions over, take no more work and tell the workers; safe to call after a
         failed start."""
         if self._begun:
             self._begun = False
             await self.host.hand_over()
-            await asyncio.gather(self.host.finish(self.config.grace), self._give_back())
+            await asyncio.gather(self.host.finish(self.grace), self._give_back())
         await self.loops.stop()
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()
@@ -222,7 +236,7 @@ class AppEngine:
     async def _give_back(self) -> None:
         """End what was borrowed of other sidecars."""
         if self._mesh is not None:
-            await self._mesh.drain(self.config.grace)
+            await self._mesh.drain(self.grace)
 
     async def close(self) -> None:
         """Finish the writes under way, give the partitions back, close the store."""

@@ -34,7 +34,7 @@ from tenure_sidecar.http.manage.api import AppName
 from tenure_sidecar.http.secure import Place, Secured
 from tenure_sidecar.http.tls import TlsFiles
 from tenure_sidecar.ids import SystemIds
-from tenure_sidecar.runtime import serve_until_signal
+from tenure_sidecar.runtime import serve_until_signal, until_first
 from tenure_sidecar.store.etcd import EtcdStore
 from tenure_sidecar.stores import etcd_address
 
@@ -113,7 +113,7 @@ class Gateway:
                 f"tenure {VERSION} ready: gateway on {self._config.gateway_host} port {port}, "
                 f"store {self._config.store}"
             )
-            await self._stop.wait()
+            await until_first(self._stop.wait(), self.client.past.over())
         finally:
             await self._loops.stop()
             await self.server.stop()

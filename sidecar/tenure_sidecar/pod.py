@@ -23,7 +23,7 @@ from tenure_common.version import VERSION
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.appengine import Peers
 from tenure_sidecar.config import SidecarConfig
-from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal
+from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal, until_first
 
 _PAUSE_MIN: Final = 0.5  # seconds between two attempts to start
 _PAUSE_MAX: Final = 10.0
@@ -66,7 +66,7 @@ class Pod:
             await self._start()
             if self.engine is not None:
                 said(ready_line(self.engine))
-                await self._stop.wait()
+                await until_first(self._stop.wait(), self.engine.over())
         finally:
             if self.engine is not None:
                 await self.engine.stop()

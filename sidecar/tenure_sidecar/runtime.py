@@ -27,7 +27,7 @@ from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.transport import TransportLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tenure_sidecar.actors.sharing.records import Identity
     from tenure_sidecar.appengine import Peers
@@ -99,7 +99,7 @@ class Engine(AppEngine):
     async def stop(self) -> None:
         """Stop in order; safe to call after a failed start."""
         await self.halt()
-        await asyncio.gather(*(t.stop(self.config.grace) for t in self._transports))
+        await asyncio.gather(*(t.stop(self.grace) for t in self._transports))
         if hasattr(self, "http"):
             await self.http.stop()
         await self.close()
@@ -126,7 +126,7 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
     try:
         await engine.start()
         tell(ready_line(engine))
-        waits: list[asyncio.Task[bool] | asyncio.Task[int]] = [loop.create_task(stop.wait())]
+        app_ends: list[asyncio.Task[int]] = []
         if config.command:
             env = environment(
                 os.environ,
@@ -137,18 +137,28 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
                 api_token=config.api_token,
             )
             app = await App.start(config.command, env)
-            waits.append(loop.create_task(app.wait()))
-        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in pending:
-            wait.cancel()
-        if len(waits) > 1 and waits[1] in done:
-            code = int(waits[1].result())
+            app_ends.append(loop.create_task(app.wait()))
+        await until_first(stop.wait(), engine.over(), *app_ends)
+        code = sum(one.result() for one in app_ends if not one.cancelled())
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             if app is not None:
                 await app.stop(config.grace)
             await engine.stop()
     return code
+
+
+async def until_first(*works: Awaitable[object]) -> None:
+    """Wait until one of them ends, and give the others up.  Raises: what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -32,6 +32,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "simulation.m
         ("kept-slots", "I5", 0),
         ("early-ack-loan", "I1", 0),
         ("stray-loans", "I1", 5),
+        ("same-number", "I6", 16),
     ],
 )
 def test_a_planted_bug_is_found(bug: str, rule: str, seed: int) -> None:

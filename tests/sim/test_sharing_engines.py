@@ -486,3 +486,31 @@ async def test_nothing_is_lost_or_doubled_while_engines_come_and_go() -> None:
         assert engine.host.sharing.inboxes.missed == 0
         assert Counter(engine.host.loops.failures.values()) == {0: 3}
     await sharers.stop()
+
+
+@in_virtual_time
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_record_that_goes_under_another_lease_is_written_again(gap: bool) -> None:
+    """An earlier process of the pod's name was paused, wakes up, announces itself and ends: its lease
+    takes the record with it, and others would not know of the one that lives."""
+    sharers = Sharers()
+    one, two = await sharers.start("alpha"), await sharers.start("beta")
+    await settled(one, two)
+    roster = sharers.database.roster
+    key, held = next((k, h) for k, h in roster.held.items() if "alpha" in k and k[0] != "owner")
+    zombie = roster.grant()
+    roster.put_member("alpha", held.value, lease=zombie)
+    await passes(1)
+    roster.end(zombie)
+    if gap:
+        roster.compact()
+    await passes(1)
+    assert roster.held[key].value == held.value
+    assert roster.lives(roster.held[key].lease)
+    writes = roster.revision
+    await passes(30)
+    assert roster.revision == writes  # once is enough
+    assert owned(one) | owned(two) == set(range(PARTITIONS))
+    assert owned(one)
+    assert owned(two)
+    await sharers.stop()

@@ -169,7 +169,7 @@ class EngineProcess:
         return self._reap()
 
     def ended(self) -> int:
-        """Wait for its end, as its app's end brings it; returns the exit code."""
+        """Wait for an end that nobody asked for; the exit code."""
         return self._reap()
 
     def ask_to_stop(self) -> None:

@@ -1,7 +1,8 @@
 """Real etcd servers for tests: one or three members, with or without TLS and users, and their ends.
 
 ``Cluster`` starts members on free ports of loopback, each with its data in a folder of the test's.
-A member can be killed (SIGKILL), paused (SIGSTOP), resumed and started again on its data.  Each has
+A member can be killed (SIGKILL), paused (SIGSTOP), resumed and started again on its data, or on those
+of an earlier day.  Each has
 a plain HTTP port for health and metrics, so that what a test asks of the server does not depend on
 the client under test.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +129,11 @@ class Member:
     def peer_url(self) -> str:
         return f"http://127.0.0.1:{self.peer_port}"
 
+    @property
+    def data(self) -> Path:
+        """The folder of its data."""
+        return self.folder / f"{self.name}.data"
+
     def start(self, arguments: Sequence[str] = ()) -> None:
         """Start, or start again on the same data."""
         self.arguments = list(arguments) or self.arguments
@@ -141,6 +148,22 @@ class Member:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait()
+        self.process = None
+
+    def keep(self, copy: Path) -> None:
+        """Copy the data of a member that is stopped, as a backup of its disk would."""
+        shutil.copytree(self.data, copy)
+
+    def put_back(self, copy: Path) -> None:
+        """Put a copy in the place of the data of a member that is stopped."""
+        shutil.rmtree(self.data)
+        shutil.copytree(copy, self.data)
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nobody answers."""

@@ -52,7 +52,6 @@ from tenure_sidecar.etcd.records import (
     range_of,
     txn_of,
     unchanged,
-    untouched,
     value_is,
 )
 from tenure_sidecar.etcd.users import Users
@@ -85,6 +84,5 @@ __all__ = [
     "range_of",
     "txn_of",
     "unchanged",
-    "untouched",
     "value_is",
 ]

@@ -5,6 +5,11 @@ connection that stands keeps the certificate it was made with, as TLS has it.
 
 A token is what etcd gives for a name and a password.  It ends by itself after minutes; etcd then
 refuses a request *before* looking at it, so that the request can be sent again with a new token.
+All who wait for a token share one login: each costs etcd a tenth of a second (it compares a hash), and
+with one for each call they would wait for each other, longer than any call may take.
+
+An etcd whose administrator switched authentication off gives no tokens, and looks at none.  Then calls
+go without, until etcd wants to know who they are again.
 """
 
 from __future__ import annotations
@@ -15,8 +20,11 @@ from pathlib import Path
 
 import grpc
 import msgspec
+import structlog
 
 from tenure_common.errors import BadSettingError
+
+_log = structlog.get_logger(__name__)
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -61,14 +69,14 @@ class Tokens:
 
     Args:
         user: None = no tokens at all.
-        authenticate: asks etcd for a token.
+        authenticate: asks etcd for a token; empty = it gives none, and needs none.
     """
 
     def __init__(self, user: User | None, authenticate: Callable[[User], Awaitable[str]]) -> None:
         self._user = user
         self._authenticate = authenticate
-        self._token = ""
-        self._asking = asyncio.Lock()
+        self._token: str | None = None  # None = to be asked for
+        self._login: asyncio.Task[None] | None = None
 
     @property
     def in_use(self) -> bool:
@@ -82,18 +90,33 @@ class Tokens:
         """
         if self._user is None:
             return _LEADER
-        async with self._asking:
-            if not self._token:
-                self._token = await self._authenticate(self._user)
-        return (*_LEADER, ("token", self._token))
+        while self._token is None:
+            if self._login is None or self._login.done():
+                self._login = asyncio.get_running_loop().create_task(
+                    self._log_in(self._user), name="etcd login"
+                )
+            await asyncio.shield(self._login)
+        return (*_LEADER, ("token", self._token)) if self._token else _LEADER
+
+    async def _log_in(self, user: User) -> None:
+        self._token = await self._authenticate(user)
+        if not self._token:
+            _log.warning("etcd asks nobody who they are: its authentication is off", user=user.name)
 
     def stale(self, metadata: tuple[tuple[str, str], ...]) -> bool:
-        """The token in ``metadata`` was refused; returns whether a new one may be asked for."""
+        """The token in ``metadata``, or that there is none, was refused; returns whether a new one may
+        be asked for."""
         if self._user is None:
             return False
-        if metadata[-1][1] == self._token:
-            self._token = ""
+        if dict(metadata).get("token", "") == self._token:
+            self._token = None
         return True
+
+    async def close(self) -> None:
+        """Ask for no more."""
+        if self._login is not None:
+            self._login.cancel()
+            await asyncio.gather(self._login, return_exceptions=True)
 
 
 _LEADER = (("hasleader", "true"),)

@@ -19,8 +19,9 @@ from tenure_common.errors import (
 )
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
 from tenure_sidecar.etcd.access import Tls, Tokens, User
-from tenure_sidecar.etcd.faults import token_is_stale, translate, users_changed
+from tenure_sidecar.etcd.faults import needs_no_token, token_is_stale, translate, users_changed
 from tenure_sidecar.etcd.lease import KeepAlives, Lease, Term
+from tenure_sidecar.etcd.past import Past
 from tenure_sidecar.etcd.pool import Dial, Endpoint, Method, Pool, dial
 from tenure_sidecar.etcd.records import (
     Compare,
@@ -119,13 +120,15 @@ class EtcdClient:
         self._pool = Pool(endpoints, tls=tls, clock=clock, dial=dial)
         self._tokens = Tokens(user, self._authenticate)
         renewals = Pool(endpoints, tls=tls, clock=clock, dial=dial)
-        self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock)
+        self.past = Past()
+        self._keep_alives = KeepAlives(renewals, self._tokens, clock=clock, told=self.past.told)
         self._watches = Watches(
             self._pool,
             self._tokens,
             clock=clock,
             silence=silence,
             revision=lambda: self.revision(within=silence),
+            told=self.past.told,
         )
         self.users = Users(self._call)
         self._reads_in_txn = False
@@ -140,6 +143,7 @@ class EtcdClient:
             await asyncio.gather(self._learning, return_exceptions=True)
         await self._watches.close()
         await self._keep_alives.close()
+        await self._tokens.close()
         await self._pool.close()
 
     # --- keys -------------------------------------------------------------------------------------
@@ -341,6 +345,8 @@ class EtcdClient:
         try:
             answer = await endpoint.unary(_AUTHENTICATE)(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
+            if needs_no_token(error.details()):
+                return ""
             what = f"log in as '{user.name}'"
             raise translate(error, what=what, where=endpoint.url, write=False) from error
         return str(answer.token)
@@ -366,7 +372,8 @@ class EtcdClient:
     async def _call(self, method: Method, request: Any, *, within: float | None = None) -> Any:  # noqa: ANN401
         """One call to some member.
 
-        It is made again, elsewhere, only when it reads or was certainly not carried out.
+        It is made again, elsewhere, only when it reads or was certainly not carried out.  Once etcd
+        went back to the past, no more calls are made.
         """
         deadline = self._clock() + (within or self._timeout)
         tries = len(self._pool.endpoints)
@@ -376,11 +383,15 @@ class EtcdClient:
             endpoint = await self._pool.ready(min(self._connect_timeout, left))
             # A read does not spend all of its time on a member that may be cut off.
             share = left if method.write or not tries else left / 2
+            known = self.past.known()
             try:
-                return await self._once(endpoint, method, request, share)
+                answer = await self._once(endpoint, method, request, share)
             except (EtcdUnavailableError, EtcdOutcomeUnknownError) as error:
                 self._pool.failed(endpoint)
                 self._watches.suspect()
                 unknown = isinstance(error, EtcdOutcomeUnknownError)
                 if unknown or not tries or self._clock() >= deadline:
                     raise
+            else:
+                self.past.answered(answer.header.revision, known=known)
+                return answer

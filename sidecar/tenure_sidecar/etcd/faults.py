@@ -38,6 +38,8 @@ _NO_ROOM = (
 )
 _ACCESS_HELP = "check the user, its role and the password or certificate"
 _USERS_HELP = "users were being changed all the time; nothing was changed"
+_AUTH_IS_OFF = "etcdserver: authentication is not enabled"
+_NAMELESS = "etcdserver: user name is empty"
 _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     (
         "etcdserver: mvcc: database space exceeded",
@@ -48,12 +50,12 @@ _TEXTS: tuple[tuple[str, type[StoreError], str], ...] = (
     ("etcdserver: requested lease not found", EtcdLeaseGoneError, "what it held is given up"),
     ("etcdserver: permission denied", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: invalid auth token", EtcdAccessError, _ACCESS_HELP),
-    ("etcdserver: user name is empty", EtcdAccessError, "etcd wants a user: name one"),
+    (_NAMELESS, EtcdAccessError, "etcd wants a user: name one"),
     ("etcdserver: authentication failed", EtcdAccessError, _ACCESS_HELP),
     ("etcdserver: revision of auth store is old", EtcdAccessError, _USERS_HELP),
     ("etcdserver: auth: revision in header is old", EtcdAccessError, _USERS_HELP),
     ("auth: revision in header is old", EtcdAccessError, _USERS_HELP),  # etcd 3.5.1
-    ("etcdserver: authentication is not enabled", EtcdAccessError, "leave the user away"),
+    (_AUTH_IS_OFF, EtcdAccessError, "leave the user away"),
     ("etcdserver: request is too large", EtcdTooLargeError, "nothing was changed"),
     ("etcdserver: too many operations in txn", EtcdTooLargeError, "nothing was changed"),
     ("grpc: received message larger than max", EtcdTooLargeError, "nothing was changed"),
@@ -69,7 +71,7 @@ _USERS_CHANGED = (
     "etcdserver: auth: revision in header is old",
     "auth: revision in header is old",
 )
-_STALE_TOKEN = ("etcdserver: invalid auth token", *_USERS_CHANGED)
+_STALE_TOKEN = ("etcdserver: invalid auth token", _NAMELESS, *_USERS_CHANGED)
 _ANSWERED = {
     StatusCode.INVALID_ARGUMENT,
     StatusCode.NOT_FOUND,
@@ -86,6 +88,11 @@ _ANSWERED = {
 def token_is_stale(details: str | None) -> bool:
     """Whether a new token would help."""
     return (details or "").startswith(_STALE_TOKEN)
+
+
+def needs_no_token(details: str | None) -> bool:
+    """Whether etcd asks nobody who they are."""
+    return (details or "").startswith(_AUTH_IS_OFF)
 
 
 def users_changed(details: str | None) -> bool:

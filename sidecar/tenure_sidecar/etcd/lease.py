@@ -60,9 +60,9 @@ class Term(msgspec.Struct, frozen=True):
         """When to renew next."""
         return self.sent_at + self.ttl * _RENEW_AFTER
 
-    def alive(self, now: float, *, margin: float = 0.0) -> bool:
-        """Whether it is certainly alive for another ``margin`` seconds."""
-        return now + margin < self.deadline
+    def alive(self, now: float) -> bool:
+        """Whether it is certainly alive."""
+        return now < self.deadline
 
     def renewed(self, answer: Term) -> Term:
         """After an answer; answers may overtake each other, and the later sent one counts."""
@@ -70,12 +70,21 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class KeepAlives:
-    """The stream of renewals; ``pool`` should be nobody else's."""
+    """The stream of renewals; ``pool`` should be nobody else's.  ``told`` is told the revision that
+    comes with each."""
 
-    def __init__(self, pool: Pool, tokens: Tokens, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        tokens: Tokens,
+        *,
+        clock: Callable[[], float],
+        told: Callable[[int], None],
+    ) -> None:
         self._pool = pool
         self._tokens = tokens
         self._clock = clock
+        self._tell = told
         self._told = (float("-inf"), 0)  # when a renewal was answered last, and the revision then
         self._opening = asyncio.Lock()
         self._stream: _Stream | None = None
@@ -87,6 +96,7 @@ class KeepAlives:
 
     def _answered(self, revision: int) -> None:
         self._told = (self._clock(), revision)
+        self._tell(revision)
 
     async def renew(self, lease: int, *, within: float) -> Term:
         """Renew; returns the new term, counted from before the request was sent.
@@ -233,9 +243,9 @@ class Lease:
         """Its number, for ``put``."""
         return self.term.id
 
-    def alive(self, *, margin: float = 0.0) -> bool:
-        """Whether it is certainly alive, for another ``margin`` seconds."""
-        return not self.lost.is_set() and self.term.alive(self._clock(), margin=margin)
+    def alive(self) -> bool:
+        """Whether it is certainly alive."""
+        return not self.lost.is_set() and self.term.alive(self._clock())
 
     async def _keep(self) -> None:
         at = self.term.renew_at

@@ -142,11 +142,6 @@ def unchanged(key: bytes, mod_revision: int) -> Compare:
     return Compare(key, pb.Compare.MOD, pb.Compare.EQUAL, mod_revision)
 
 
-def untouched(key: bytes, end: bytes, *, since: int) -> Compare:
-    """No key in [key, end) was written after revision ``since``.  Deletions are not noticed."""
-    return Compare(key, pb.Compare.MOD, pb.Compare.LESS, since + 1, end)
-
-
 def value_is(key: bytes, value: bytes) -> Compare:
     """The key has this value."""
     return Compare(key, pb.Compare.VALUE, pb.Compare.EQUAL, value)

@@ -93,17 +93,25 @@ class Watch:
         return pb.WatchRequest(create_request=request)
 
     def created(self, revision: int) -> None:
-        """It has begun; ``revision`` is the store's."""
+        """It has begun; ``revision`` is that of the member.
+
+        One that is behind what was seen will tell nothing for a while, or etcd went back to the past
+        (``past``), and will not tell of what it writes anew: whoever lists finds out which it is.
+        """
         self.denied = False
         self._next = self._next or revision + 1
+        if revision < self._next - 1:
+            self._put(Batch(self._next - 1, gap=True))
         if not self._started.done():
             self._started.set_result(self._next - 1)
 
     def add(self, batch: Batch) -> None:
         """Everything up to ``batch.revision`` has arrived."""
         self._next = batch.revision + 1
-        if not batch.events and not batch.gap:
-            return
+        if batch.events or batch.gap:
+            self._put(batch)
+
+    def _put(self, batch: Batch) -> None:
         if len(self._batches) >= _QUEUE:
             self._batches.clear()
             batch = Batch(batch.revision, gap=True)
@@ -142,9 +150,10 @@ class Watches:
         clock: monotonic, seconds.
         silence: seconds without a word after which a stream is asked for one.
         revision: the store's, as it was heard elsewhere not long ago; None = nothing was.
+        told: is told the revisions that come with what is heard.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one call site, by name
         self,
         pool: Pool,
         tokens: Tokens,
@@ -152,12 +161,14 @@ class Watches:
         clock: Callable[[], float],
         silence: float,
         revision: Callable[[], int | None],
+        told: Callable[[int], None],
     ) -> None:
         self._pool = pool
         self._tokens = tokens
         self._clock = clock
         self._silence = silence
         self._revision = revision
+        self._tell = told
         self._numbers = itertools.count(1)
         self._watches: dict[int, Watch] = {}
         self._creating: deque[int] = deque()  # asked for on this stream, in order
@@ -253,6 +264,7 @@ class Watches:
                 if not isinstance(response, pb.WatchResponse):  # the end of the stream
                     return
                 self._heard, self._told = self._clock(), response.header.revision
+                self._tell(self._told)
                 self._take(response)
         except grpc.aio.AioRpcError as error:
             if not (token_is_stale(error.details()) and self._tokens.stale(metadata)):

@@ -158,3 +158,8 @@ class Coordination(Protocol):
         """Return when the watches of this process have told everything that was committed before
         the call; what they have not told then, they never will.  Raises: StoreError."""
         ...
+
+    async def over(self) -> None:
+        """Never returns.  Raises: StoreError, when the store is in an earlier state than it was: what
+        this process knows of it is not true, and only another process can go on."""
+        ...

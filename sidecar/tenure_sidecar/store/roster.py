@@ -282,3 +282,7 @@ class MemoryCoordination:
 
     async def heard(self) -> None:
         """See ``Coordination.heard``: watches are told within the write."""
+
+    async def over(self) -> None:
+        """See ``Coordination.over``: it never is."""
+        await asyncio.Event().wait()

@@ -331,3 +331,28 @@ async def test_a_token_that_ran_out_is_replaced(tmp_path: Path, prefix: bytes) -
         assert (await anext(watch)).events[0].kv.value == b"3"
         await client.revoke(term.id)
         await client.close()
+
+
+async def test_users_are_switched_off_and_on_again(guarded: Cluster, prefix: bytes) -> None:
+    """As an administrator does who forgot a password; what runs goes on, and so does what starts."""
+    client = EtcdClient(guarded.urls, clock=monotonic, user=User("app", "pass"))
+    watch = client.watch(prefix, prefix_end(prefix))
+    await client.put(prefix + b"a", b"1")
+    await watch.started()
+    guarded.ctl("auth", "disable", user="root:secret")
+    await client.put(prefix + b"b", b"2")
+    other = EtcdClient(guarded.urls, clock=monotonic, user=User("app", "pass"))
+    await other.put(prefix + b"c", b"3")
+    late = other.watch(prefix, prefix_end(prefix))
+    await late.started()
+    guarded.ctl("auth", "enable")
+    last = await other.put(prefix + b"d", b"4")
+    for each in (watch, late):
+        while (await anext(each)).revision < last:
+            pass
+    later = other.watch(prefix, prefix_end(prefix))
+    await later.started()
+    with pytest.raises(EtcdAccessError, match="permission denied"):
+        await other.put(b"/elsewhere", b"")
+    await client.close()
+    await other.close()

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import msgspec
 
+from support.simulation.app import Mood
 from support.simulation.simulate import simulate
 from tenure_common.errors import EtcdOutcomeUnknownError
 from tenure_sidecar.actors import inflow as inflows
@@ -551,6 +552,17 @@ def early_ack_loan(put: Plant) -> None:
         finished(self, token, result, lambda _: None)
 
     put(Borrower, "finished", hasty)
+
+
+@bug("a result without a token is counted for another activity that has its number by now")
+def same_number(put: Plant) -> None:
+    set_attribute = Mood.__setattr__
+
+    def nameless(self: Mood, name: str, value: Any) -> None:
+        set_attribute(self, name, True if name == "nameless" else value)
+
+    put(Mood, "__setattr__", nameless)  # all apps are of SDKs that know no tokens, all the time
+    put(Loans, "alike", lambda *_: False)
 
 
 @bug("the result of a loan whose lender is gone is taken by whoever lends now for one of its own")

@@ -107,6 +107,7 @@ class Sharing:
         self._read = 0  # the roster was read at this one
         self._heard = 0  # news of this one was heard
         self._stale = True  # the roster must be read
+        self._announced: records.MemberRecord | None = None  # None = nothing, or it is gone
         self._changed = asyncio.Event()
         self._peers = peers
         self.suspects: set[str] = set()  # names of members that somebody takes for dead
@@ -259,6 +260,8 @@ class Sharing:
         self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
         self._members = dict(roster.members)
         self._running = dict(roster.running)
+        if self.identity.name not in self._members:
+            self._announced = None
 
     async def _hear(self, news: AsyncIterator[News]) -> None:
         async for one in news:
@@ -285,6 +288,9 @@ class Sharing:
         for name, held in news.members.items():
             if held is None:
                 self._members.pop(name, None)
+                # An earlier process of this name was still there, and its lease took the record along.
+                if name == self.identity.name:
+                    self._announced = None
             else:
                 self._members[name] = held
 
@@ -292,7 +298,7 @@ class Sharing:
 
     async def _act(self, session: Session) -> None:
         """Look and decide whenever something changed."""
-        announced: records.MemberRecord | None = None
+        self._announced = None
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -302,12 +308,13 @@ class Sharing:
                 self._look_around()
                 self._look_elsewhere()
                 mine = self._record()
-                if mine != announced:
+                if mine != self._announced:
+                    self._announced = mine  # before it is: news of its end may overtake the answer
                     value = records.encode(mine)
                     await self._coordination.announce(self.identity.name, value, session=session)
-                    announced = mine
             except StoreError as error:
                 _log.warning("deciding on partitions waits for the store", error=str(error))
+                self._announced = None
                 self._stale = True
                 self._loop.call_later(_RETRY, self._changed.set)
                 continue

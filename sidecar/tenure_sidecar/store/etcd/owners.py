@@ -87,10 +87,6 @@ class Owners:
         """
         return await self._client.put(self._keys.member(name), value, lease=lease)
 
-    async def retire(self, name: str) -> None:
-        """Say that ``name`` is not there any more.  Raises: StoreError."""
-        await self._client.delete(self._keys.member(name))
-
     async def claim(
         self, partitions: Mapping[int, int], value: bytes, *, lease: int
     ) -> dict[int, Fence | None]:

@@ -93,6 +93,10 @@ class EtcdCoordination:
         """See ``Coordination.heard``."""
         await self._store.heard()
 
+    async def over(self) -> None:
+        """See ``Coordination.over``."""
+        await self._store.client.past.over()
+
 
 async def _changes(watch: Watch) -> AsyncIterator[tuple[int, Sequence[Event]]]:
     """Events by revision; none of them = a gap up to that revision."""
