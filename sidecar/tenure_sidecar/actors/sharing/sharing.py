@@ -305,20 +305,33 @@ class Sharing:
             try:
                 while self._stale:
                     await self._list()
-                self._look_around()
-                self._look_elsewhere()
-                mine = self._record()
-                if mine != self._announced:
-                    self._announced = mine  # before it is: news of its end may overtake the answer
-                    value = records.encode(mine)
-                    await self._coordination.announce(self.identity.name, value, session=session)
             except StoreError as error:
                 _log.warning("deciding on partitions waits for the store", error=str(error))
-                self._announced = None
                 self._stale = True
                 self._loop.call_later(_RETRY, self._changed.set)
                 continue
+            self._look_around()
+            self._look_elsewhere()
+            await self._announce(session)
             self._decide(session)
+
+    async def _announce(self, session: Session) -> None:
+        """Tell the others who this is, unless they know.
+
+        What cannot be told now is told soon, and nothing waits for it: a lease that ended takes the
+        record along, and what others have by then is to be let go of.
+        """
+        mine = self._record()
+        if mine == self._announced:
+            return
+        self._announced = mine  # before it is: news of its end may overtake the answer
+        try:
+            value = records.encode(mine)
+            await self._coordination.announce(self.identity.name, value, session=session)
+        except StoreError as error:
+            _log.warning("cannot tell the others of this member now", error=str(error))
+            self._announced = None
+            self._loop.call_later(_RETRY, self._changed.set)
 
     def _look_around(self) -> None:
         """Watch the neighbours that there are, and hear whom anybody suspects."""
