@@ -92,18 +92,22 @@ class Watch:
         )
         return pb.WatchRequest(create_request=request)
 
+    def begun(self, revision: int) -> None:
+        """There is an answer, of etcd at ``revision``: it watches, or cannot from so far back."""
+        self.denied = False
+        self._next = self._next or revision + 1
+        if not self._started.done():
+            self._started.set_result(self._next - 1)
+
     def created(self, revision: int) -> None:
         """It has begun; ``revision`` is that of the member.
 
         One that is behind what was seen will tell nothing for a while, or etcd went back to the past
         (``past``), and will not tell of what it writes anew: whoever lists finds out which it is.
         """
-        self.denied = False
-        self._next = self._next or revision + 1
+        self.begun(revision)
         if revision < self._next - 1:
             self._put(Batch(self._next - 1, gap=True))
-        if not self._started.done():
-            self._started.set_result(self._next - 1)
 
     def add(self, batch: Batch) -> None:
         """Everything up to ``batch.revision`` has arrived."""
@@ -343,7 +347,7 @@ class Watches:
     def _cancelled(self, number: int, watch: Watch, response: pb.WatchResponse) -> None:
         del self._watches[number]
         if response.compact_revision:
-            watch.created(response.header.revision)
+            watch.begun(response.header.revision)  # which may be none
             watch.add(Batch(response.compact_revision - 1, gap=True))
             self._create(watch)
             return
