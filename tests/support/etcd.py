@@ -169,6 +169,8 @@ class Member:
         """SIGSTOP: connections stay open and nobody answers."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # A thread that has a core goes on until it hears of it.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """SIGCONT."""
