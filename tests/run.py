@@ -90,7 +90,7 @@ class Layer:
     shows: str
     steps: Sequence[Check | Suite]
     needs: Sequence[Need] = ()
-    limit: int = 2700
+    limit: int = 3600
 
 
 @dataclass
