@@ -22,6 +22,9 @@ KeptTerminated = Annotated[
 PurgeRate = Annotated[float, Meta(gt=0, description="Expired workflows deleted a second, at most.")]
 LogLevel = Annotated[Level, Meta(description="Least level that is logged.")]
 LogFormat = Annotated[Format, Meta(description="Form of the log.")]
+HealthHost = Annotated[
+    str, Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6.")
+]
 HealthPort = Annotated[
     int, Meta(ge=0, le=65535, description="HTTP port of health and metrics; 0 = any free one.")
 ]
@@ -144,10 +147,7 @@ class Config(EngineConfig, frozen=True, kw_only=True):
 class SidecarConfig(EngineConfig, frozen=True, kw_only=True):
     """Settings of ``tenure sidecar``: the app and the store must be named."""
 
-    health_host: Annotated[
-        str,
-        Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6."),
-    ] = ""
+    health_host: HealthHost = ""
     health_port: HealthPort = names.PORT_HEALTH
     pod_name: PodName = ""
     pod_uid: PodUid = ""
@@ -213,10 +213,7 @@ class GatewayConfig(AccessConfig, frozen=True, kw_only=True):
         str, Meta(description="File with the token for it; read again when it changes.")
     ] = f"{_ACCOUNT}/token"
     api_ca_file: Annotated[str, Meta(description="File with the CA of it.")] = f"{_ACCOUNT}/ca.crt"
-    health_host: Annotated[
-        str,
-        Meta(description="Address for health and metrics; empty = all, IPv4 and IPv6."),
-    ] = ""
+    health_host: HealthHost = ""
     health_port: HealthPort = names.PORT_HEALTH
     idle: Annotated[
         float,

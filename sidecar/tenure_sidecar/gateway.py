@@ -22,6 +22,7 @@ from tenure_common.health import Health, Listener
 from tenure_common.kube import KubeApi, api_server
 from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
+from tenure_common.waits import until_first
 from tenure_sidecar.actors.loops import Loops
 from tenure_sidecar.actors.sharing.decide import GATEWAY
 from tenure_sidecar.actors.sharing.records import Identity
@@ -34,7 +35,7 @@ from tenure_sidecar.http.manage.api import AppName
 from tenure_sidecar.http.secure import Place, Secured
 from tenure_sidecar.http.tls import TlsFiles
 from tenure_sidecar.ids import SystemIds
-from tenure_sidecar.runtime import serve_until_signal, until_first
+from tenure_sidecar.runtime import serve_until_signal
 from tenure_sidecar.store.etcd import EtcdStore
 from tenure_sidecar.stores import etcd_address
 

@@ -20,10 +20,11 @@ from tenure_common.errors import BadSettingError, TenureError
 from tenure_common.health import Health, Listener
 from tenure_common.telemetry import Metrics
 from tenure_common.version import VERSION
+from tenure_common.waits import until_first
 from tenure_sidecar.actors.sharing.records import Identity
 from tenure_sidecar.appengine import Peers
 from tenure_sidecar.config import SidecarConfig
-from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal, until_first
+from tenure_sidecar.runtime import Engine, ready_line, serve_until_signal
 
 _PAUSE_MIN: Final = 0.5  # seconds between two attempts to start
 _PAUSE_MAX: Final = 10.0

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from tenure_common.version import VERSION
+from tenure_common.waits import until_first
 from tenure_sidecar.app import App, environment
 from tenure_sidecar.appengine import AppEngine
 from tenure_sidecar.http.manage.api import OneApp
@@ -27,7 +28,7 @@ from tenure_sidecar.rpc.service import task_hub
 from tenure_sidecar.rpc.transport import TransportLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from tenure_sidecar.actors.sharing.records import Identity
     from tenure_sidecar.appengine import Peers
@@ -146,19 +147,6 @@ async def run(config: Config, *, tell: Callable[[str], None]) -> int:
                 await app.stop(config.grace)
             await engine.stop()
     return code
-
-
-async def until_first(*works: Awaitable[object]) -> None:
-    """Wait until one of them ends, and give the others up.  Raises: what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

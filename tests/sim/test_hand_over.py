@@ -12,7 +12,7 @@ from collections import deque
 import pytest
 
 from support.by_hand import HandWorker, again, call, done, events
-from support.sharers import PARTITIONS, TTL, Seen, Sharers, of, settled
+from support.sharers import PARTITIONS, TTL, Held, Seen, Sharers, of, settled
 from support.virtual import in_virtual_time, passes
 from tenure_sidecar.engine.events import TaskCompleted
 from tenure_sidecar.store.partition import partition_of
@@ -64,55 +64,26 @@ async def test_what_drains_takes_no_new_turn_and_ends_the_one_under_way() -> Non
 
 @in_virtual_time
 async def test_an_activity_that_outlasts_the_hand_over_is_not_lost() -> None:
-    sharers = Sharers()
-    one = await sharers.start("alpha", workers=0)
-    slow = HandWorker(one.dispatcher)
-    await settled(one)
-    instance_id = await one.begin("chain", "1")
-    await passes(0.1)
-    slow.answer(slow.turns.popleft(), call(0, "add"))
-    await passes(0.1)
-    two = await sharers.start("beta", workers=0)
-    heir = HandWorker(two.dispatcher)
-    await one.host.hand_over()
-    await settled(two)
-    answer = slow.complete(slow.tasks.popleft(), "42")
+    held = Held()
+    await held.begin()
+    await held.one.host.hand_over()
+    await settled(held.two)
+    answer = held.slow.complete(held.slow.tasks.popleft(), "42")
     await passes(0.5)
     assert answer.acknowledged
-    turn = heir.turns.popleft()
-    assert turn.instance_id == instance_id
-    heir.answer(turn, done(result="all"))
-    assert await two.finish(instance_id) == "all"
-    await sharers.stop()
+    await held.end()
 
 
-class Moved:
-    """An instance of alpha's with an activity at a worker, which moved to beta."""
-
-    def __init__(self) -> None:
-        self.sharers = Sharers()
+class Moved(Held):
+    """The same when the instance has moved to beta."""
 
     async def begin(self) -> None:
-        self.one = await self.sharers.start("alpha", workers=0)
-        self.slow = HandWorker(self.one.dispatcher)
-        await settled(self.one)
-        self.id = await self.one.begin("chain", "1")
-        await passes(0.1)
-        self.slow.answer(self.slow.turns.popleft(), call(0, "add"))
-        await passes(0.1)
-        self.two = await self.sharers.start("beta", workers=0)
-        self.heir = HandWorker(self.two.dispatcher)
+        await super().begin()
         began = self.one.loop.time()
         await self.one.host.hand_over()
         assert self.one.loop.time() - began < 0.05  # nobody waited for the activity
         await settled(self.two)
         await passes(0.5)
-
-    async def end(self) -> None:
-        turn = self.heir.turns.popleft()
-        self.heir.answer(turn, done(result="all"))
-        assert await self.two.finish(self.id) == "all"
-        await self.sharers.stop()
 
 
 @in_virtual_time

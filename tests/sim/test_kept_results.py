@@ -10,9 +10,8 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
-from support.by_hand import HandWorker, call, done
 from support.one_engine import OneEngine
-from support.sharers import ACTIVITIES, Sharers, settled
+from support.sharers import ACTIVITIES, Held
 from support.toy import All, Call
 from support.virtual import in_virtual_time, passes
 from tenure_common.errors import OutcomeUnknownError
@@ -90,26 +89,15 @@ async def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.Monkey
 
 @in_virtual_time
 async def test_a_result_goes_to_whoever_took_the_instance_over() -> None:
-    sharers = Sharers()
-    one = await sharers.start("alpha", workers=0)
-    slow = HandWorker(one.dispatcher)
-    await settled(one)
-    instance_id = await one.begin("chain", "1")
-    await passes(0.1)
-    slow.answer(slow.turns.popleft(), call(0, "add"))
-    await passes(0.1)
-    two = await sharers.start("beta", workers=0)
-    heir = HandWorker(two.dispatcher)
-    assert one.host.sharing is not None
-    session = one.host.sharing._session
+    held = Held()
+    await held.begin()
+    assert held.one.host.sharing is not None
+    session = held.one.host.sharing._session
     assert session is not None
-    sharers.database.roster.end(session.id)
-    answer = slow.complete(slow.tasks.popleft(), "42")  # it does not know yet
+    held.sharers.database.roster.end(session.id)
+    answer = held.slow.complete(held.slow.tasks.popleft(), "42")  # it does not know yet
     assert answer.errors == []
     await passes(2)
     assert answer.acknowledged
     # What the heir was asked to do once more is never answered.
-    turn = heir.turns.popleft()
-    heir.answer(turn, done(result="all"))
-    assert await two.finish(instance_id) == "all"
-    await sharers.stop()
+    await held.end()

@@ -27,9 +27,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, Self
@@ -164,6 +164,17 @@ class Member:
         """Put a copy in the place of the data of a member that is stopped."""
         shutil.rmtree(self.data)
         shutil.copytree(copy, self.data)
+
+    def backed_up(self, copy: Path) -> Callable[[], None]:
+        """Take a backup while the member is down for a moment; what is returned puts it back."""
+        self._while_stopped(self.keep, copy)
+        return partial(self._while_stopped, self.put_back, copy)
+
+    def _while_stopped(self, work: Callable[[Path], None], copy: Path) -> None:
+        self.stop()
+        work(copy)
+        self.start()
+        self.wait_ready()
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nobody answers."""

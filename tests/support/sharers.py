@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from support.by_hand import HandWorker, call, done
 from support.one_engine import OneEngine
 from support.toy import All, Call, Child, Event, Send, Sleep
 from support.virtual import passes
@@ -130,3 +131,32 @@ class Seen:
 
     def watch(self, peers: object, *, keep: object) -> None:
         """Nothing more ends."""
+
+
+class Held:
+    """An instance of alpha's whose activity is at alpha's worker, and beta, which could take it over.
+
+    Both have a worker that is played by hand.
+    """
+
+    def __init__(self) -> None:
+        self.sharers = Sharers()
+
+    async def begin(self) -> None:
+        self.one = await self.sharers.start("alpha", workers=0)
+        self.slow = HandWorker(self.one.dispatcher)
+        await settled(self.one)
+        self.id = await self.one.begin("chain", "1")
+        await passes(0.1)
+        self.slow.answer(self.slow.turns.popleft(), call(0, "add"))
+        await passes(0.1)
+        self.two = await self.sharers.start("beta", workers=0)
+        self.heir = HandWorker(self.two.dispatcher)
+
+    async def end(self) -> None:
+        """Beta's worker has a turn, with which the workflow ends."""
+        turn = self.heir.turns.popleft()
+        assert turn.instance_id == self.id
+        self.heir.answer(turn, done(result="all"))
+        assert await self.two.finish(self.id) == "all"
+        await self.sharers.stop()

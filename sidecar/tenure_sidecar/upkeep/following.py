@@ -12,6 +12,7 @@ from tenure_common.errors import BadCertificateError
 from tenure_common.health import Health, Listener
 from tenure_common.kube import KubeApi
 from tenure_common.telemetry import Metrics
+from tenure_common.waits import until_first
 from tenure_sidecar.etcd import EtcdClient
 from tenure_sidecar.upkeep.config import UpkeepConfig
 from tenure_sidecar.upkeep.connections import FILES, administrator, kube_api, root_secret
@@ -53,15 +54,9 @@ async def _run(config: UpkeepConfig) -> int:
         metrics = _metrics(follower)
         port = await health.start()
         print(f"tenure upkeep: follows namespaces, health on port {port}", flush=True)  # noqa: T201
-        tasks = [asyncio.create_task(follower.run()), asyncio.create_task(stop.wait())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_first(follower.run(), stop.wait())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             await health.stop()
     return 0
 

@@ -13,12 +13,13 @@ import pytest
 
 from support.etcd import Cluster
 from support.proxy import FROM, TO, FaultProxy
+from support.readable import readable
 from tenure_common.errors import (
     EtcdFullError,
     EtcdOutcomeUnknownError,
     EtcdUnavailableError,
 )
-from tenure_sidecar.etcd import EtcdClient, Get, KeyValue, Put, absent, prefix_end
+from tenure_sidecar.etcd import EtcdClient, Get, Put, absent, prefix_end
 
 LARGE = b"x" * 4096
 
@@ -130,15 +131,6 @@ async def written(client: EtcdClient, key: bytes) -> None:
     """Wait until the server has ``key``; the test's own time-out ends it."""
     while await client.get(key) is None:
         await asyncio.sleep(0.001)
-
-
-async def readable(client: EtcdClient, key: bytes) -> KeyValue | None:
-    """Read ``key`` as soon as the server answers again."""
-    while True:
-        try:
-            return await client.get(key)
-        except EtcdUnavailableError:
-            continue
 
 
 async def test_a_stopped_server_is_noticed_by_the_deadline(tmp_path: Path, prefix: bytes) -> None:

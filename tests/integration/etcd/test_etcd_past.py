@@ -7,17 +7,16 @@ the processes do then: process/test_etcd_restored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from support.etcd import Cluster
-from tenure_common.errors import EtcdUnavailableError, EtcdWentBackError
+from support.readable import readable
+from tenure_common.errors import EtcdWentBackError
 from tenure_sidecar.etcd import EtcdClient
-
-Restore = Callable[[], None]
 
 
 @pytest.fixture
@@ -26,42 +25,15 @@ def server(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-def backed_up(server: Cluster, folder: Path) -> Restore:
-    """Take a backup now; what is returned puts it back."""
-    (member,) = server.members
-    copy = folder / "copy"
-    member.stop()
-    member.keep(copy)
-    member.start()
-    member.wait_ready()
-
-    def restore() -> None:
-        member.stop()
-        member.put_back(copy)
-        member.start()
-        member.wait_ready()
-
-    return restore
-
-
-async def answer(client: EtcdClient, key: bytes) -> object:
-    """What a read is told, when anybody tells anything."""
-    while True:
-        try:
-            return await client.get(key)
-        except EtcdUnavailableError:
-            continue
-
-
 async def test_who_was_told_more_by_an_answer_notices(server: Cluster, tmp_path: Path) -> None:
     client = EtcdClient(server.urls, clock=monotonic)
     await client.put(b"a", b"1")
-    restore = backed_up(server, tmp_path)
-    await answer(client, b"a")
+    restore = server.members[0].backed_up(tmp_path / "copy")
+    await readable(client, b"a")
     after = await client.put(b"a", b"2")
     restore()
     with pytest.raises(EtcdWentBackError, match=f"from revision {after} to {after - 1}:"):
-        await answer(client, b"a")
+        await readable(client, b"a")
     with pytest.raises(EtcdWentBackError):
         await client.past.over()
     calls = client.calls
@@ -82,15 +54,15 @@ async def test_who_was_told_more_by_a_watch_is_asked_to_list(
     writer = EtcdClient(server.urls, clock=monotonic)
     watch = client.watch(b"a")
     await watch.started()
-    restore = backed_up(server, tmp_path)
-    await answer(writer, b"a")
+    restore = server.members[0].backed_up(tmp_path / "copy")
+    await readable(writer, b"a")
     after = await writer.put(b"a", b"2")
     while (await anext(watch)).revision < after:
         pass
     restore()
     assert (await anext(watch)).gap
     with pytest.raises(EtcdWentBackError):
-        await answer(client, b"a")
+        await readable(client, b"a")
     await client.close()
     await writer.close()
 
@@ -99,14 +71,14 @@ async def test_who_was_told_more_by_a_renewal_notices(server: Cluster, tmp_path:
     client = EtcdClient(server.urls, clock=monotonic)
     writer = EtcdClient(server.urls, clock=monotonic)
     lease = await client.lease_grant(60)
-    restore = backed_up(server, tmp_path)
-    await answer(writer, b"a")
+    restore = server.members[0].backed_up(tmp_path / "copy")
+    await readable(writer, b"a")
     after = await writer.put(b"a", b"2")
     while client.revision(within=60) != after:
         await client.keep_alive(lease.id, within=10)
     restore()
     with pytest.raises(EtcdWentBackError):
-        await answer(client, b"a")
+        await readable(client, b"a")
     await client.close()
     await writer.close()
 

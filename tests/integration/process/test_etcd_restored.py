@@ -7,7 +7,7 @@ next one goes on with what is there.  Out of scope: how it is noticed (etcd/test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,23 +30,6 @@ def address(server: Cluster) -> str:
     return f"etcd://127.0.0.1:{server.members[0].client_port}?lease=2"
 
 
-def backed_up(server: Cluster, folder: Path) -> Callable[[], None]:
-    """Take a backup while the member is down for a moment; what is returned puts it back."""
-    (member,) = server.members
-    member.stop()
-    member.keep(folder / "copy")
-    member.start()
-    member.wait_ready()
-
-    def restore() -> None:
-        member.stop()
-        member.put_back(folder / "copy")
-        member.start()
-        member.wait_ready()
-
-    return restore
-
-
 @pytest.mark.parametrize("role", ["sidecar", "dev"])
 def test_an_engine_ends_and_the_next_one_goes_on(
     server: Cluster, tmp_path: Path, role: str
@@ -57,7 +40,7 @@ def test_an_engine_ends_and_the_next_one_goes_on(
         with Client(engine.taskhub_address) as client, Worker(client) as worker:
             client.start("kept")
             worker.turn("kept")  # and nobody answers it yet
-            restore = backed_up(server, tmp_path)
+            restore = server.members[0].backed_up(tmp_path / "copy")
             client.start("lost")
             worker.complete(worker.turn("lost"), '"done"')
             assert client.output("lost") == '"done"'
@@ -81,7 +64,7 @@ def test_a_gateway_ends_too(server: Cluster, tmp_path: Path) -> None:
     gateway = GatewayProcess(tmp_path, address(server))
     gateway.start()
     sidecar = EngineProcess(tmp_path, role="sidecar", app_id="late", store=address(server))
-    restore = backed_up(server, tmp_path)
+    restore = server.members[0].backed_up(tmp_path / "copy")
     try:
         sidecar.start()
         gateway.until(lambda: gateway.ask("GET", "/v1alpha1/apps")[1]["items"] != [])
