@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tenure_sidecar.engine.events import Event, TaskScheduled
     from tenure_sidecar.engine.head import Head
 
+_FAREWELL = 10.0  # seconds that the other end has to read the last of it
 BROKEN = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 _ASK = frames.encode(frames.Ask())
 _NO_WORKFLOWS: dict[str, tuple[str, ...]] = {}
@@ -129,6 +130,7 @@ class Link:
         self._stream: WorkerStream | None = None
         self._over = self._loop.create_future()
         self._replaced = False
+        self._ending = False
         self._gone: Callable[[], None] = lambda: None
         self._wanting = False
         self._unsettled = 0  # results that are being made durable
@@ -136,7 +138,9 @@ class Link:
             self._loop.create_task(self._read(), name=f"read from {name}"),
             self._loop.create_task(self._write(), name=f"write to {name}"),
         ]
-        self._renewal = None if until is None else self._loop.call_later(until, self.replace)
+        self._timer: asyncio.TimerHandle | None = None
+        if until is not None:
+            self._after(until, self.replace)
 
     # --- Connection ---------------------------------------------------------------------------
 
@@ -146,13 +150,19 @@ class Link:
 
     def close(self) -> None:
         """See ``Connection.close``.  One that is being replaced waits for what it has lent."""
-        if not self._replaced or not self.owing:
-            self.abort()
+        if not self._replaced:
+            if self.owing:
+                self.abort()
+                return
+            self.replace()
+        self.tidy()
 
     def tidy(self) -> None:
         """End it if it was replaced, and everything that it was kept for has come."""
-        if self._replaced and not self.owing:
-            self.abort()
+        if self._replaced and not self.owing and not self._ending and self.open:
+            self._ending = True
+            self._tasks.append(self._loop.create_task(self._end(), name=f"end with {self.name}"))
+            self._after(_FAREWELL, self.abort)
 
     # --- facts --------------------------------------------------------------------------------
 
@@ -297,14 +307,27 @@ class Link:
             self._dispatcher.change(stream, hello=stream.hello, caps=none)
         self._tell()
 
+    async def _end(self) -> None:
+        """Say that nothing more follows, and leave it to the other end to end the call: one that is
+        cancelled takes with it what is still on its way, such as that a result counts."""
+        try:
+            await self._call.done_writing()
+        except BROKEN:
+            self.abort()
+
+    def _after(self, seconds: float, what: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, what)
+
     def _tell(self) -> None:
         if not self._over.done():
             self._over.set_result(None)
 
     def abort(self) -> None:
         """End it now: what was lent and not answered is handed out again."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         self._call.cancel()

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.by_hand import HandWorker, done, takes
+from support.by_hand import Answer, HandWorker, done, takes
 from support.lenders import Member, Members, fan_out, until
+from support.proxy import TO, FaultProxy
 from support.toy import decode_event
 from tenure_sidecar.actors.instance import Ack
 from tenure_sidecar.dispatch.loans import Borrowed
@@ -311,6 +312,42 @@ async def test_a_slot_stays_taken_while_its_worker_is_busy_for_nobody(pair: Pair
     (busy,) = pair.away.tasks
     pair.away.complete(busy)
     await until(lambda: len(pair.away.tasks) == 2, "the slot is free, and lent again")
+
+
+async def test_what_is_on_its_way_when_a_connection_is_replaced_arrives(pair: Pair) -> None:
+    """Acknowledgements and the end of their connection come at once, after a pause of the network."""
+    await with_slots(pair, 1, 10)
+    mesh = pair.peer.mesh
+    assert mesh is not None
+    async with FaultProxy(int(mesh.neighbours.address.rpartition(":")[2])) as proxy:
+        mesh.neighbours.address = f"127.0.0.1:{proxy.port}"
+        mesh.neighbours.changed()
+        await until(lambda: proxy.accepted and len(pair.owner.links) == 1, "connected through it")
+        for _ in range(5):  # what goes with a connection that is cut off is a matter of luck
+            await _replaced_while_cut(pair, proxy)
+        await pair.members.stop()
+    assert pair.owner.dispatcher.redelivered == 0
+
+
+async def _replaced_while_cut(pair: Pair, proxy: FaultProxy) -> None:
+    instance_id = await fan_out(pair.owner, pair.near, 11)
+    await until(lambda: len(pair.away.tasks) == 10, "the peer is full")
+    (old,) = pair.owner.links
+    old.replace()
+    await until(lambda: len(pair.owner.links) == 2, "a new connection")
+    proxy.cut([TO])
+    answers: list[Answer] = []
+    for task in pair.away.tasks:
+        answers.append(pair.away.complete(task, "away"))
+        await until(lambda: old.owing == 10 - len(answers), "it is durable, and that was sent")
+    pair.away.tasks.clear()
+    await asyncio.sleep(0.1)  # it ends at once
+    proxy.resume()
+    await until(lambda: old not in pair.owner.links, "the old connection is closed")
+    await until(lambda: all(one.errors for one in answers), "all results are answered")
+    assert [one.errors for one in answers] == [[None]] * 10
+    pair.near.complete(pair.near.tasks.popleft(), "near")
+    await finish(pair, instance_id, 11)
 
 
 async def test_an_answer_that_is_on_its_way_when_the_owner_goes_is_not_acknowledged(

@@ -285,6 +285,7 @@ async def test_activities_are_lent_while_certificates_come_and_go(
         assert [link for link in owner.links if link.lent] == [old]
         answer = away.complete(away.tasks.popleft())
         await until(partial(_gone, old, owner), "the old connection is closed")
+        await until(partial(getattr, answer, "errors"), "the result is answered")
         assert answer.acknowledged
     assert owner.dispatcher.redelivered == 0
     assert owner.dispatcher.ignored == 0
