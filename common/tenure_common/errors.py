@@ -106,6 +106,12 @@ class ClocksDifferError(TenureError):
     code = "TN0010"
 
 
+class NameTakenError(TenureError):
+    """Another live process of the app runs under the same name."""
+
+    code = "TN0011"
+
+
 class PortInUseError(TenureError):
     """A port that Tenure should listen on is taken."""
 

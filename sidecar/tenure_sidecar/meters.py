@@ -100,6 +100,11 @@ def engine_metrics(host: Host, dispatcher: Dispatcher, writer: GroupWriter) -> M
             "1 while other sidecars can connect to this one; 0 = activities are not lent",
             lambda: int(sharing.reachable),
         )
+        metrics.gauge(
+            "tenure_name_in_use_twice",
+            "1 while another live process of the app runs under this one's name",
+            lambda: int(sharing.doubled),
+        )
     metrics.gauge("tenure_store_queue", "Operations queued or being written", lambda: writer.depth)
     return metrics
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from tenure_common.errors import StoreError
+from tenure_common.errors import NameTakenError, StoreError
 from tenure_sidecar.actors.sharing import records
 from tenure_sidecar.actors.sharing.decide import (
     Me,
@@ -39,6 +39,7 @@ from tenure_sidecar.actors.sharing.decide import (
 )
 from tenure_sidecar.actors.sharing.inboxes import Inboxes
 from tenure_sidecar.actors.sharing.left import LeftRunning, elsewhere
+from tenure_sidecar.actors.sharing.namesake import Namesake
 from tenure_sidecar.actors.sharing.neighbours import neighbours
 from tenure_sidecar.store.partition import partition_of
 from tenure_sidecar.store.port import Fence
@@ -116,6 +117,8 @@ class Sharing:
         self._leaving = False
         self._empty = asyncio.Event()
         self.taken = 0  # partitions, since start
+        self._namesake = Namesake()
+        self._namesake_at = ""  # its address, when its record was seen
 
     # --- Ownership ----------------------------------------------------------------------------
 
@@ -260,6 +263,7 @@ class Sharing:
         self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
         self._members = dict(roster.members)
         self._running = dict(roster.running)
+        self._meet()
         if self.identity.name not in self._members:
             self._announced = None
 
@@ -293,6 +297,16 @@ class Sharing:
                     self._announced = None
             else:
                 self._members[name] = held
+        self._meet()
+
+    def _meet(self) -> None:
+        """Remember where the process is that has written this one's name."""
+        peers, name = self._peers, self.identity.name
+        if peers is None or name not in self._members:
+            return
+        record = records.records_of({name: self._members[name]}).get(name)
+        if record is not None and record.word != peers.word:
+            self._namesake_at = record.address
 
     # --- deciding -----------------------------------------------------------------------------
 
@@ -390,6 +404,7 @@ class Sharing:
             suspects=self.suspects,
             quiet=self._quiet(),
         )
+        self._complain(decision.lost)
         left = self._tenant.leave(decision.releases.keys(), self._left.end)
         for partition, activities in left.items():
             self._left.add(partition, activities)
@@ -408,6 +423,27 @@ class Sharing:
             self._loop.call_later(_LOOK, self._changed.set)
         if self._leaving and not self._kept():
             self._empty.set()
+
+    def _complain(self, lost: Sequence[int]) -> None:
+        """Say it when another live process runs under this name."""
+        name = self.identity.name
+        taken = [
+            p for p in lost if (owner := self._owners.get(p)) is not None and owner.name == name
+        ]
+        if self._namesake.take(taken, now=self._loop.time()):
+            _log.error(
+                "another live process runs under the name of this one, and they take each other's"
+                " partitions: give each a name of its own, or each cluster a prefix in the store",
+                code=NameTakenError.code,
+                member=name,
+                here="" if self._peers is None else self._peers.address,
+                other=self._namesake_at or "unknown",
+            )
+
+    @property
+    def doubled(self) -> bool:
+        """Whether another live process runs under the same name."""
+        return self._namesake.there(now=self._loop.time())
 
     def _kept(self) -> list[int]:
         """Partitions that others cannot have yet."""
