@@ -177,8 +177,10 @@ async def test_cancel_calls_back_once_and_a_late_answer_is_ignored(lab: Lab) -> 
 async def test_deadline_calls_back_and_the_client_is_told(lab: Lab) -> None:
     held = Held()
     _, port = await lab.serve({PATH: held})
+    channel = lab.channel(port)
+    await channel.channel_ready()  # the time is to end at the server, not on the way to it
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await lab.channel(port).unary_unary(PATH)(b"", timeout=0.05)
+        await channel.unary_unary(PATH)(b"", timeout=1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert await held.cancelled.get() is await held.calls.get()
 
@@ -217,8 +219,10 @@ async def test_raising_call_back_does_not_stop_the_others(lab: Lab) -> None:
         call.on_cancel(second.set)
 
     _, port = await lab.serve({PATH: twice})
+    channel = lab.channel(port)
+    await channel.channel_ready()
     with pytest.raises(grpc.aio.AioRpcError):
-        await lab.channel(port).unary_unary(PATH)(b"", timeout=0.05)
+        await channel.unary_unary(PATH)(b"", timeout=1)
     async with asyncio.timeout(30):
         await second.wait()
 

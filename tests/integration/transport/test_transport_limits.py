@@ -192,8 +192,8 @@ async def test_client_that_does_not_answer_pings_is_dropped(lab: Lab) -> None:
     cancelled = asyncio.Event()
     _, port = await lab.serve(
         {PATH: lambda call: call.on_cancel(cancelled.set)},
-        keepalive_time=0.2,
-        keepalive_timeout=0.2,
+        keepalive_time=1.0,
+        keepalive_timeout=1.0,
     )
     connection = await Connection.open(port)
     connection.write(
