@@ -119,12 +119,14 @@ def test_who_has_no_good_certificate_is_for_itself_until_there_is_one(
     files.issue("pod-1", namespace="elsewhere")
     files.issue("pod-2", life=60, age=120)  # it has ended
     fleet.start()  # pod-3 has none
-    listening = [one.metric("tenure_peers_listening") for one in fleet.sidecars]
-    assert listening == [1, 1, 1, 0]
+    fleet.until(
+        lambda: [one.metric("tenure_peers_listening") for one in fleet.sidecars] == [1, 1, 1, 0],
+        "those with a certificate are reached",
+    )
     wide = Wide(fleet, "alone", 60, seconds=0.1)
     assert wide.end() == Counter({"pod-0": 60})
-    refused = _told(fleet.sidecars[0])
-    assert "is for *.elsewhere.peers.tenure.dev, not for orders.default.peers.tenure.dev" in refused
+    refused = "is for *.elsewhere.peers.tenure.dev, not for orders.default.peers.tenure.dev"
+    fleet.until(lambda: refused in _told(fleet.sidecars[0]), "it is told who was refused")
     for name in SIDECARS[1:]:
         files.issue(name)
     fleet.until(

@@ -32,13 +32,13 @@ def test_all_programs_are_there_and_say_their_versions(control_plane: ControlPla
 
 def test_controllers_work(kubectl: Kubectl) -> None:
     kubectl("create", "deployment", "web", "--image=example.invalid/web", "--replicas=2")
-    kubectl("wait", "--for=create", "pod", "--selector=app=web", "--timeout=30s")
-    kubectl("wait", "--for=jsonpath={.status.replicas}=2", "deployment/web", "--timeout=30s")
+    kubectl("wait", "--for=create", "pod", "--selector=app=web", "--timeout=120s")
+    kubectl("wait", "--for=jsonpath={.status.replicas}=2", "deployment/web", "--timeout=120s")
 
 
 def test_the_scheduler_says_that_there_is_no_node(kubectl: Kubectl) -> None:
     kubectl("run", "alone", "--image=example.invalid/alone")
-    kubectl("wait", "--for=condition=PodScheduled=False", "pod/alone", "--timeout=30s")
+    kubectl("wait", "--for=condition=PodScheduled=False", "pod/alone", "--timeout=120s")
     scheduled = kubectl.get("pod", "alone")["status"]["conditions"][0]
     assert "no nodes available" in scheduled["message"]
 

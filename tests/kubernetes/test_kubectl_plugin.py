@@ -144,7 +144,7 @@ def test_a_watch_follows_and_leaves_nothing_behind(rig: Rig) -> None:
         assert first["instance"]["instanceId"] == "followed"
         rig.admin("terminate", "followed", "-n", rig.shop)
         lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     assert lines[-1]["instance"]["status"] == "TERMINATED"
     assert rig.admin.left() == []
 
@@ -157,7 +157,7 @@ def test_a_watch_that_is_ended_ends_kubectl_too(rig: Rig) -> None:
         assert rig.admin.left()
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
-        assert process.wait(timeout=30) == 143
+        assert process.wait(timeout=120) == 143
     assert rig.admin.left() == []
 
 

@@ -416,7 +416,7 @@ def test_columns_of_apps(installed: ControlPlane, kubectl: Kubectl, namespace: s
     assert head[6:] == ["APP", "PARTITIONS", "OWNED", "MESSAGE"]
     assert row[6:] == ["orders", "64", "60", "nothing is set"]
     assert len(re.split(r"\s{2,}", kubectl("get", "twfa").splitlines()[0].strip())) == 6
-    kubectl("wait", "--for=condition=Served", "twfa/orders", "--timeout=5s")
+    kubectl("wait", "--for=condition=Served", "twfa/orders", "--timeout=60s")
 
 
 def test_the_category_shows_all_kinds(kubectl: Kubectl) -> None:
@@ -436,7 +436,7 @@ def test_waiting_for_a_condition(installed: ControlPlane, kubectl: Kubectl, name
         "wait", "--for=condition=Completed", "twf/order-1", "--timeout=1s"
     )
     put_status(installed, kubectl, namespace, "Workflow", STATUS)
-    kubectl("wait", "--for=condition=Completed", "twf/order-1", "--timeout=5s")
+    kubectl("wait", "--for=condition=Completed", "twf/order-1", "--timeout=60s")
 
 
 def test_status_and_spec_are_written_apart(

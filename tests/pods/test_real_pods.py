@@ -129,7 +129,7 @@ def test_a_pod_that_asks_for_nothing_gets_nothing(shop: Shop) -> None:
 def test_a_resource_runs_a_workflow(shop: Shop) -> None:
     shop.apply("described", "order", 3)
     assert shop.completed("described") == 3
-    shop.kubectl("wait", "--for=condition=Completed", "workflow/described", "--timeout=1s")
+    shop.kubectl("wait", "--for=condition=Completed", "workflow/described", "--timeout=60s")
     line = shop.kubectl("get", "workflows", "described", "--no-headers")
     assert line.split()[:4] == ["described", "Completed", "shop", "order"]
 

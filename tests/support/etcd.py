@@ -191,7 +191,7 @@ class Member:
     def ask(self, path: str) -> str:
         """What the health and metrics port answers."""
         url = f"http://127.0.0.1:{self.metrics_port}{path}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str) -> float:

@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from support.ports import free_ports
+
 TO = "to"
 FROM = "from"
 BOTH = (TO, FROM)
@@ -49,7 +51,7 @@ class FaultProxy:
     def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
         self.target = target
         self.host = host
-        self.port = 0
+        (self.port,) = free_ports(1)  # while it takes no connections, nobody else gets it
         self.accepted = 0  # connections so far
         self.ways = {TO: Way(), FROM: Way()}
         self._server: asyncio.Server | None = None
@@ -71,7 +73,6 @@ class FaultProxy:
         """Take connections, on the same port as before."""
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
         """Take no connections and end those that are open."""

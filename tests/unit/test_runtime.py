@@ -42,7 +42,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Give the loop's other tasks their turns until it is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0)
 

@@ -183,9 +183,19 @@ class _Stream:
                 raise EtcdUnavailableError(_BROKEN)
             # An error of the write is the reader's too, and that one tells everybody.
             with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                async with self._writing:
-                    await self._call.write(pb.LeaseKeepAliveRequest(id=lease))
+                await self._write(lease)
         return await asyncio.shield(answer)
+
+    async def _write(self, lease: int) -> None:
+        try:
+            async with self._writing:
+                await self._call.write(pb.LeaseKeepAliveRequest(id=lease))
+        except asyncio.CancelledError:
+            # gRPC says it this way that the stream was ended meanwhile, for instance because another
+            # lease's renewal was not answered.  It must not end the task that keeps this lease.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     async def _read(self) -> None:
         error: Exception = EtcdUnavailableError(_BROKEN)

@@ -59,7 +59,7 @@ class Sites:
         request = peer(RUNTIME).new(kind, **fields).SerializeToString()
         call = self._channel.unary_unary(f"/dapr.proto.runtime.v1.Dapr/{method}")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(request, timeout=20)
+            await call(request, timeout=60)
         return caught.value.code().name, caught.value.details() or ""
 
 
@@ -294,7 +294,7 @@ async def test_what_is_not_served_says_so(sites: Sites) -> None:
 async def test_a_message_that_is_none(sites: Sites) -> None:
     call = sites._channel.unary_unary("/dapr.proto.runtime.v1.Dapr/StartWorkflowBeta1")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(b"\xff\xff", timeout=20)
+        await call(b"\xff\xff", timeout=60)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 

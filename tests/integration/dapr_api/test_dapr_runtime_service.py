@@ -36,7 +36,7 @@ class Dapr:
     def call(self, method: str, kind: str, **fields: Any) -> bytes:
         unary = self._channel.unary_unary(f"/dapr.proto.runtime.v1.Dapr/{method}")
         request = peer(RUNTIME).new(kind, **fields).SerializeToString()
-        return bytes(unary(request, timeout=20, metadata=self._metadata))
+        return bytes(unary(request, timeout=60, metadata=self._metadata))
 
     def workflow(self, verb: str, stage: str = "Beta1", **fields: Any) -> bytes:
         return self.call(f"{verb}Workflow{stage}", f"{verb}WorkflowRequest", **fields)
@@ -46,7 +46,7 @@ class Dapr:
         return peer(RUNTIME).read("GetWorkflowResponse", answer)
 
     def until(self, instance_id: str, status: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (state := self.state(instance_id)).get("runtime_status") != status:
             assert time.monotonic() < deadline, state
             time.sleep(0.02)
@@ -120,7 +120,7 @@ def test_metadata(engine: EngineProcess, dapr: Dapr) -> None:
     dapr.call("SetMetadata", "SetMetadataRequest", key="team", value="blue")
     assert dapr.metadata()["extended_metadata"]["team"] == "blue"
     with Client(engine.taskhub_address) as client, Worker(client):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not engine.workers():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -152,8 +152,8 @@ def test_without_the_token_nobody_gets_in(guarded: EngineProcess, token: str) ->
             unary = channel.unary_unary("/TaskHubSidecarService/Hello")
             stream = channel.unary_stream("/TaskHubSidecarService/GetWorkItems")
             for call in (
-                lambda unary=unary: unary(b"", timeout=20, metadata=metadata),
-                lambda stream=stream: next(stream(b"", timeout=20, metadata=metadata)),
+                lambda unary=unary: unary(b"", timeout=60, metadata=metadata),
+                lambda stream=stream: next(stream(b"", timeout=60, metadata=metadata)),
             ):
                 with pytest.raises(grpc.RpcError) as caught:
                     call()
@@ -175,7 +175,7 @@ def test_with_the_token_everybody_does(guarded: EngineProcess) -> None:
     dapr.close()
     with grpc.insecure_channel(guarded.taskhub_address) as channel:
         hello = channel.unary_unary("/TaskHubSidecarService/Hello")
-        assert hello(b"", timeout=20, metadata=[("dapr-api-token", TOKEN)]) == b""
+        assert hello(b"", timeout=60, metadata=[("dapr-api-token", TOKEN)]) == b""
 
 
 def test_the_app_of_dev_gets_the_token(tmp_path: Path) -> None:

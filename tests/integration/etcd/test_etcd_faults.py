@@ -135,8 +135,11 @@ async def written(client: EtcdClient, key: bytes) -> None:
 
 async def test_a_stopped_server_is_noticed_by_the_deadline(tmp_path: Path, prefix: bytes) -> None:
     with Cluster(tmp_path) as cluster:
+        patient = EtcdClient(cluster.urls, clock=monotonic, timeout=60.0, connect_timeout=60.0)
+        await patient.put(prefix, b"")
+        await patient.close()
         client = EtcdClient(cluster.urls, clock=monotonic, timeout=0.5)
-        await client.put(prefix, b"")
+        await readable(client, prefix)
         (member,) = cluster.members
         member.pause()
         with pytest.raises(EtcdUnavailableError):
@@ -177,7 +180,7 @@ async def test_bulk_traffic_does_not_hold_up_renewals(
     etcd_server: Cluster, proxy: FaultProxy, prefix: bytes
 ) -> None:
     # All bulk of the client is stuck in the network; the renewal's connection is another one.
-    client = EtcdClient([proxy.url], clock=monotonic, timeout=60)
+    client = EtcdClient([proxy.url], clock=monotonic, timeout=60, connect_timeout=60)
     term = await client.lease_grant(60)
     await client.keep_alive(term.id, within=60)
     assert proxy.accepted == 2

@@ -170,7 +170,7 @@ async def real(channel: Any, path: str, request: Any) -> Any:
         response_deserializer=_RESPONSES[path].FromString,
     )
     try:
-        return plain(await call(request, timeout=10))
+        return plain(await call(request, timeout=60))
     except grpc.aio.AioRpcError as error:
         return error.code(), error.details()
 

@@ -95,7 +95,7 @@ class World:
 
     async def owned(self, namespace: str, app: str) -> None:
         """Until somebody owns all of an app."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.left(namespace, app, "owners") < DEFAULT_PARTITIONS:
                 await asyncio.sleep(0.02)
 
@@ -376,7 +376,7 @@ async def test_apps_that_hang_do_not_hold_up_others(
         await begin(engine)
 
     monkeypatch.setattr(AppEngine, "begin", hanging)
-    monkeypatch.setattr("tenure_sidecar.fleet._OPEN_WITHIN", 1.5)
+    monkeypatch.setattr("tenure_sidecar.fleet._OPEN_WITHIN", 5.0)
     await world.fleet.look()
     async with world.fleet.use("shop", "zz") as api:
         assert await api.operations.head("x") is None

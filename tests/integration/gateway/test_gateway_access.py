@@ -369,7 +369,7 @@ async def test_the_loop_finds_new_files_by_itself(gateway: Gateway) -> None:
     try:
         before = await serial(gateway)
         gateway.files.write_certificate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await serial(gateway) == before:
                 await asyncio.sleep(0.01)
     finally:

@@ -174,7 +174,7 @@ def test_an_etcd_that_is_away(tmp_path: Path) -> None:
     with Cluster(tmp_path / "etcd") as cluster:
         (member,) = cluster.members
         store = address(cluster, "tenure", "?timeout=1")
-        seed(tmp_path / "seed", store, "shop", "orders", ["o-1"])
+        seed(tmp_path / "seed", address(cluster, "tenure"), "shop", "orders", ["o-1"])
         member.kill()
         gateway = GatewayProcess(tmp_path, store)
         where = "/v1alpha1/namespaces/shop/apps/orders/instances"

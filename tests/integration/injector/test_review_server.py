@@ -185,7 +185,7 @@ async def test_caller_that_leaves_is_no_failure_of_ours(running: Running) -> Non
     _, writer = await running.raw(b"Content-Length: 100\r\n\r\n{")
     await writer.drain()
     writer.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not running.meters.rejected:
             await asyncio.sleep(0.01)
     assert running.meters.rejected == {("BadReviewError",): 1}

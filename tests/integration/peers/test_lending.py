@@ -61,7 +61,7 @@ async def finish(pair: Pair, instance_id: str, count: int) -> list[str | None]:
         turn = pair.near.turns.popleft()
         found += [e.result for e in map(_event, turn.new) if isinstance(e, ev.TaskCompleted)]
         pair.near.answer(turn, *([done()] if len(found) == count else []))
-    await pair.owner.finish(instance_id, within=30)
+    await pair.owner.finish(instance_id, within=90)
     return sorted(found, key=str)
 
 

@@ -30,7 +30,7 @@ _from_peer = msgspec.msgpack.Decoder(
     tuple[frames.Hello | frames.Room | frames.Done | frames.Refused | frames.Lost, ...]
 )
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_it_waits_for_an_etcd_that_is_away(tmp_path: Path) -> None:
             assert asked(sidecar, "/healthz") == (200, "ok")
             member.start()
             sidecar.ready()
-            assert asked(sidecar, "/readyz") == (200, "ok")
+            until(lambda: asked(sidecar, "/readyz") == (200, "ok"), sidecar)
             member.kill()
             assert sidecar.stop() == 0  # what it held ends by itself
         finally:

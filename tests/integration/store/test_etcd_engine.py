@@ -138,7 +138,7 @@ async def test_a_lost_lease_costs_time_and_nothing_else(
 
 
 def ask(engine: EngineProcess, method: str, path: str) -> dict[str, Any]:
-    connection = HTTPConnection("127.0.0.1", engine.http_port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", engine.http_port, timeout=60)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

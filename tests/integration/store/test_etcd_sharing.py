@@ -260,7 +260,7 @@ async def test_a_watch_that_lost_its_place_lists_anew(
 
 
 def ask(engine: EngineProcess, method: str, path: str) -> dict[str, Any]:
-    connection = HTTPConnection("127.0.0.1", engine.http_port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", engine.http_port, timeout=60)
     try:
         connection.request(method, f"/v1.0/workflows/dapr{path}")
         answer = connection.getresponse()

@@ -43,7 +43,7 @@ class Process:
 
     async def following(self) -> None:
         """Until it does something else than before."""
-        await asyncio.wait_for(self.changed.wait(), 30)
+        await asyncio.wait_for(self.changed.wait(), 60)
         self.changed.clear()
 
 

@@ -90,15 +90,15 @@ class Program:
 
     async def stats(self) -> dict[str, int]:
         """What it counts."""
-        return dict(json.loads(await self.channel.unary_unary("/t.T/Stats")(b"", timeout=30)))
+        return dict(json.loads(await self.channel.unary_unary("/t.T/Stats")(b"", timeout=60)))
 
     async def quiet(self) -> None:
         """Wait until it has no call open."""
-        await self.channel.unary_unary("/t.T/Quiet")(b"", timeout=30)
+        await self.channel.unary_unary("/t.T/Quiet")(b"", timeout=60)
 
     async def descriptors_at_most(self, limit: int) -> int:
         """Wait until it has closed what it should; a connection's end takes a moment to arrive."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (now := (await self.stats())["descriptors"]) > limit:
                 pass
         return now
@@ -109,7 +109,7 @@ class Program:
         async with grpc.aio.insecure_channel(
             f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)]
         ) as channel:
-            assert await channel.unary_unary("/t.T/Echo")(b"well?", timeout=30) == b"well?"
+            assert await channel.unary_unary("/t.T/Echo")(b"well?", timeout=60) == b"well?"
         await self.quiet()
 
 
@@ -134,7 +134,7 @@ async def program(kind: str, **limits: Any) -> AsyncIterator[Program]:
             yield Program(process, port, channel)
         assert process.returncode is None
         process.stdin.close()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -284,7 +284,7 @@ async def test_broken_request_reaches_no_handler(kind: str, server: Program, cas
     await server.healthy()
     before = await server.stats()
     connection = await Connection.open(server.port)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await case.attack(connection)
         ended = await connection.ended()
     assert ended or not (case.fatal and kind == "native")
@@ -301,7 +301,7 @@ async def test_what_is_not_http2_is_hung_up_on(server: Program, data: bytes) -> 
     connection = await Connection.open(server.port, handshake=False)
     connection.write(data)
     await connection.flush()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await connection.drained()
     await connection.close()
     await settled(server, before)
@@ -325,7 +325,7 @@ async def test_client_that_goes_ends_its_calls(server: Program, goodbye: bytes) 
     before = await server.stats()
     connection = await Connection.open(server.port)
     connection.write(headers(HOLD) + body(message(b"x")))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await server.stats())["open"] == 0:
             pass
     if goodbye:

@@ -44,7 +44,7 @@ async def test_localhost_is_every_loopback_address(lab: Lab) -> None:
     for address in addresses("localhost"):
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         async with grpc.aio.insecure_channel(where) as channel:
-            assert await channel.unary_unary(ECHO)(b"x", timeout=30) == b"x"
+            assert await channel.unary_unary(ECHO)(b"x", timeout=60) == b"x"
 
 
 async def test_single_address_is_only_that(kind: str) -> None:
@@ -94,7 +94,7 @@ async def test_port_is_free_again_after_stop(kind: str) -> None:
         async with grpc.aio.insecure_channel(
             f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
         ) as channel:
-            assert await channel.unary_unary(ECHO)(b"x", timeout=30) == b"x"
+            assert await channel.unary_unary(ECHO)(b"x", timeout=60) == b"x"
         await server.stop(1)
 
 
@@ -116,7 +116,7 @@ async def test_call_under_way_finishes_within_the_grace(lab: Lab) -> None:
     assert not stopping.done()
     call.reply(b"done")
     assert await asked == b"done"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await stopping
 
 
@@ -134,7 +134,7 @@ async def test_stream_under_way_finishes_within_the_grace(lab: Lab) -> None:
     assert got[:1] == [b"0"]
     assert got == [b"%d" % n for n in range(len(got))]
     assert await reading.code() is grpc.StatusCode.OK
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await stopping
 
 
@@ -156,7 +156,7 @@ async def test_what_does_not_finish_is_told_so_and_called_back(lab: Lab) -> None
     asked = channel.unary_unary(PATH)(b"x", timeout=60)
     reading = channel.unary_stream(STREAM)(b"", timeout=60)
     call, stream = await _first(calls, asked), await streams.get()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await server.stop(0.05)
     assert sorted(gone) == ["call", "stream"]
     for each in (asked, reading):
@@ -195,7 +195,7 @@ async def test_slow_reader_does_not_keep_a_server_from_stopping(lab: Lab) -> Non
     while stream.send(bytes(65536)).name == "SENT":
         pass
     stream.end()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await server.stop(0.05)
     reading.cancel()
 
@@ -237,7 +237,7 @@ async def test_grpcio_listens_anywhere() -> None:
     server = make("grpcio", host="0.0.0.0", port=0, unary={ECHO: echo}, streams={})
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.2:{port}") as channel:
-        assert await channel.unary_unary(ECHO)(b"x", timeout=30) == b"x"
+        assert await channel.unary_unary(ECHO)(b"x", timeout=60) == b"x"
     await server.stop(0)
 
 
@@ -254,10 +254,10 @@ async def test_grpcio_serves_tls() -> None:
     port = await server.start()
     trusted = grpc.ssl_channel_credentials(certificate)
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", trusted) as channel:
-        assert await channel.unary_unary(ECHO)(b"x", timeout=30) == b"x"
+        assert await channel.unary_unary(ECHO)(b"x", timeout=60) == b"x"
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError):
-            await channel.unary_unary(ECHO)(b"x", timeout=30)
+            await channel.unary_unary(ECHO)(b"x", timeout=60)
     await server.stop(0)
 
 
@@ -300,7 +300,7 @@ async def _first(calls: asyncio.Queue[Call], asked: grpc.aio.Call) -> Call:
     """The first call to arrive; ``asked`` is on its way by being awaited."""
     waiting = asyncio.ensure_future(calls.get())
     assert not asked.done()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await waiting
 
 

@@ -140,7 +140,7 @@ async def test_response_and_its_limit(lab: Lab, size: int, code: grpc.StatusCode
 async def test_metadata_within_the_limit_is_served(lab: Lab, size: int) -> None:
     _, port = await lab.serve({PATH: echo}, max_metadata_bytes=16 * 1024)
     answer = await lab.channel(port).unary_unary(PATH)(
-        b"x", metadata=(("k", "v" * size),), timeout=30
+        b"x", metadata=(("k", "v" * size),), timeout=60
     )
     assert answer == b"x"
 
@@ -151,8 +151,8 @@ async def test_metadata_over_the_limit_is_refused(lab: Lab, size: int) -> None:
     _, port = await lab.serve({PATH: called.append, ECHO: echo}, max_metadata_bytes=16 * 1024)
     channel = lab.channel(port)
     with pytest.raises(grpc.aio.AioRpcError):
-        await channel.unary_unary(PATH)(b"x", metadata=(("k", "v" * size),), timeout=30)
-    assert await lab.channel(port).unary_unary(ECHO)(b"on", timeout=30) == b"on"
+        await channel.unary_unary(PATH)(b"x", metadata=(("k", "v" * size),), timeout=60)
+    assert await lab.channel(port).unary_unary(ECHO)(b"on", timeout=60) == b"on"
     assert not called
 
 
@@ -166,7 +166,7 @@ async def test_calls_over_the_limit_of_a_connection_wait(lab: Lab) -> None:
     await first
     asked = [asyncio.ensure_future(_ask(method)) for _ in range(6)]
     held = [await calls.get() for _ in range(5)]
-    assert await lab.channel(port).unary_unary(ECHO)(b"on", timeout=30) == b"on"
+    assert await lab.channel(port).unary_unary(ECHO)(b"on", timeout=60) == b"on"
     assert calls.empty()
     held[0].reply(b"")
     (await calls.get()).reply(b"")
@@ -182,7 +182,7 @@ async def test_client_may_ping_as_often_as_it_likes(server: Program) -> None:
     for _ in range(10):
         connection.write(frame(PING, payload=b"12345678") * 100)
         await connection.flush()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert not await connection.ended()
     await connection.close()
 
@@ -192,8 +192,8 @@ async def test_client_that_does_not_answer_pings_is_dropped(lab: Lab) -> None:
     cancelled = asyncio.Event()
     _, port = await lab.serve(
         {PATH: lambda call: call.on_cancel(cancelled.set)},
-        keepalive_time=0.2,
-        keepalive_timeout=0.2,
+        keepalive_time=1.0,
+        keepalive_timeout=1.0,
     )
     connection = await Connection.open(port)
     connection.write(

@@ -52,7 +52,7 @@ async def test_status_ends_the_stream(lab: Lab) -> None:
         stream.fail("FAILED_PRECONDITION", "not now")
 
     _, port = await lab.serve(streams={PATH: refuse})
-    call = lab.channel(port).unary_stream(PATH)(b"", timeout=30)
+    call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         [_ async for _ in call]
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
@@ -62,7 +62,7 @@ async def test_status_ends_the_stream(lab: Lab) -> None:
 async def test_status_after_messages(lab: Lab) -> None:
     opened = Opened()
     _, port = await lab.serve(streams={PATH: opened})
-    call = lab.channel(port).unary_stream(PATH)(b"", timeout=30)
+    call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     reading = asyncio.ensure_future(call.read())
     stream = await opened.streams.get()
     assert stream.send(b"one") is Sent.SENT
@@ -85,7 +85,7 @@ async def test_nothing_is_taken_after_the_end(lab: Lab) -> None:
         stream.fail("INTERNAL", "too late")
 
     _, port = await lab.serve(streams={PATH: ends})
-    call = lab.channel(port).unary_stream(PATH)(b"", timeout=30)
+    call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     assert [message async for message in call] == [b"one"]
     assert await call.code() is grpc.StatusCode.OK
     assert results == [Sent.SENT, Sent.CLOSED]
@@ -98,7 +98,7 @@ async def test_end_waits_for_what_is_queued(lab: Lab) -> None:
         stream.end()
 
     _, port = await lab.serve(streams={PATH: burst})
-    call = lab.channel(port).unary_stream(PATH)(b"", timeout=30)
+    call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     assert [message async for message in call] == [b"%d" % n for n in range(50)]
 
 
@@ -113,7 +113,7 @@ async def test_cancel_calls_back_once_and_closes(lab: Lab) -> None:
     assert stream.send(b"x") is Sent.CLOSED
     stream.end()
     stream.fail("INTERNAL", "late")
-    assert await channel.unary_unary(ECHO)(b"on", timeout=30) == b"on"
+    assert await channel.unary_unary(ECHO)(b"on", timeout=60) == b"on"
     assert opened.cancelled.empty()
 
 
@@ -124,11 +124,11 @@ async def test_slow_reader_is_full_then_ready_and_misses_nothing(lab: Lab) -> No
     stream = await opened.streams.get()
     fed = Feeder(stream, size=64 * 1024)
     fed.push()
-    await asyncio.wait_for(fed.full.wait(), 30)
+    await asyncio.wait_for(fed.full.wait(), 60)
     taken = fed.sent
     # Nobody reads: others are served all the same, and the stream stays full.
     other = lab.channel(port)
-    assert await other.unary_unary(ECHO)(b"on", timeout=30) == b"on"
+    assert await other.unary_unary(ECHO)(b"on", timeout=60) == b"on"
     fed.stop_at(taken + 500)
     numbers = [int.from_bytes(message[:8], "big") async for message in call]
     assert numbers == list(range(taken + 500))
@@ -144,7 +144,7 @@ async def test_slow_readers_hold_bounded_memory(server: Program) -> None:
     async with asyncio.timeout(60):
         while (now := await server.stats())["full"] < 40:
             pass
-    assert await server.channel.unary_unary(ECHO)(b"on", timeout=30) == b"on"
+    assert await server.channel.unary_unary(ECHO)(b"on", timeout=60) == b"on"
     assert now["pushed"] < 40 * 400
     assert now["rss"] - before["rss"] < 40 * 2 * MEGABYTE
     for call in calls:
@@ -180,7 +180,7 @@ async def test_message_over_the_limit_is_refused_and_the_stream_goes_on(lab: Lab
         stream.end()
 
     _, port = await lab.serve(streams={PATH: sends}, max_send_bytes=1000)
-    call = lab.channel(port).unary_stream(PATH)(b"", timeout=30)
+    call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     assert [message async for message in call] == [b"x" * 1000, b"y"]
     assert "1001" in str(errors[0])
     assert "1000" in str(errors[0])
@@ -211,7 +211,7 @@ async def test_stalled_streams_do_not_hold_up_one_that_reads(lab: Lab) -> None:
     for _ in silent:
         fed = Feeder(await opened.streams.get(), size=256 * 1024)
         fed.push()
-        await asyncio.wait_for(fed.full.wait(), 30)
+        await asyncio.wait_for(fed.full.wait(), 60)
     call = lab.channel(port).unary_stream(PATH)(b"", timeout=60)
     reading = asyncio.ensure_future(_read_all(call))
     fed = Feeder(await opened.streams.get(), size=1024)
@@ -241,7 +241,7 @@ async def test_ready_call_back_that_raises_costs_its_own_stream_at_most(lab: Lab
         pass
     stream.on_ready(raises)
     reading = asyncio.ensure_future(_read_all(call))
-    await asyncio.wait_for(raised.wait(), 30)
+    await asyncio.wait_for(raised.wait(), 60)
     assert stream.send(b"last") is Sent.SENT
     stream.end()
     assert (await reading)[-1] == b"last"

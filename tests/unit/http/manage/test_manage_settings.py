@@ -135,6 +135,6 @@ async def test_an_app_at_a_glance(engine: Served) -> None:
 
 async def passed(true: Callable[[], bool]) -> None:
     """Wait for something to become true."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0)
