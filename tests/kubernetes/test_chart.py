@@ -119,6 +119,47 @@ def test_what_an_upgrade_added_can_be_changed_and_taken_back(release: Release) -
     assert operator not in release.kubectl("get", "deployment", "-o", "name")
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("fullnameOverride=other", "fullnameOverride, nameOverride: .* an upgrade does not rename"),
+        ("nameOverride=other", "fullnameOverride, nameOverride: .* an upgrade does not rename"),
+        ("store.etcd.persistence.enabled=false", "persistence.enabled: .* would be gone"),
+        (
+            "store.etcd.persistence.size=20Gi",
+            "size: etcd's claims have 16Gi, and 20Gi is asked for",
+        ),
+        ("store.etcd.persistence.storageClass=quick", "storageClass: .* 'quick' is asked for"),
+        ("store.etcd.external.endpoints={a.example:2379}", "in this release.s own etcd"),
+    ],
+)
+def test_an_upgrade_that_would_leave_workflows_behind_is_refused_before_it_begins(
+    release: Release, change: str, why: str
+) -> None:
+    words = (*example("default"), *WITHOUT_DEFINITIONS, "--force-conflicts", "--set")
+    release.install(*words[:-2])
+
+    def there() -> list[list[str]]:
+        kinds = ("deployment", "statefulset", "secret", "service", "job", "clusterrole")
+        return [release.left(kind) for kind in kinds]
+
+    before = there()
+    with pytest.raises(HelmError, match=why):
+        release.helm("upgrade", CHART, *words, change)
+    assert there() == before
+    release.helm("upgrade", CHART, *words, "store.etcd.persistence.size=16384Mi,log.level=debug")
+
+
+def test_from_an_etcd_of_somebody_else_s_to_one_of_its_own_is_refused(release: Release) -> None:
+    words = (*example("default"), *WITHOUT_DEFINITIONS, "--force-conflicts", "--set")
+    two = "store.etcd.external.endpoints={a.example:2379,b.example:2379}"
+    release.install(*words[:-2], "--set", "store.etcd.external.endpoints={a.example:2379}")
+    with pytest.raises(HelmError, match="workflows are in etcd://a.example:2379"):
+        release.helm("upgrade", CHART, *words, "log.level=debug")
+    assert release.left("statefulset") == []
+    release.helm("upgrade", CHART, *words, two)
+
+
 def test_a_failed_upgrade_can_be_taken_back(release: Release) -> None:
     words = (*example("default"), *WITHOUT_DEFINITIONS)
     release.install(*words)

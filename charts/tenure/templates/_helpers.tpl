@@ -76,6 +76,43 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- printf "etcd://%s" (join "," $endpoints) -}}
 {{- end -}}
 
+{{/* A quantity of Kubernetes as a number, because the API server writes 16384Mi as 16Gi. */}}
+{{- define "tenure.bytes" -}}
+{{- $text := toString . -}}
+{{- $unit := regexFind "[A-Za-z]*$" $text -}}
+{{- $factors := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
+{{- if or (hasKey $factors $unit) (not $unit) -}}
+{{- mulf (trimSuffix $unit $text | float64) (get $factors $unit | default 1) | int64 -}}
+{{- else -}}
+{{- $text -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses what would leave the workflows of this release behind, in a store that nobody asks any more. */}}
+{{- define "tenure.sameStore" -}}
+{{- $full := include "tenure.fullname" . -}}
+{{- $namespace := .Release.Namespace -}}
+{{- $etcd := printf "%s-etcd" $full -}}
+{{- range (lookup "apps/v1" "Deployment" $namespace "").items -}}
+{{- $labels := default dict .metadata.labels -}}
+{{- $own := and (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) (eq (get $labels "app.kubernetes.io/name") "tenure") -}}
+{{- if and $own (eq (get $labels "app.kubernetes.io/component") "injector") -}}
+{{- $before := trimSuffix "-injector" .metadata.name -}}
+{{- if ne $before $full -}}
+{{- fail (printf "fullnameOverride, nameOverride: this release's objects are named '%s...', and '%s...' is asked for; an upgrade does not rename them, because their etcd would be a new and empty one (docs/how-to/production.md, 'What an upgrade does not change')" $before $full) -}}
+{{- end -}}
+{{- range (index .spec.template.spec.containers 0).env -}}
+{{- if and (eq .name "TENURE_SIDECAR_STORE") (include "tenure.ownEtcd" $) (not (regexMatch (printf "^etcd://%s(-0)?[.]" $etcd) .value)) -}}
+{{- fail (printf "store.etcd.external.endpoints: the workflows are in %s, and an etcd of the chart's own is asked for, which would be empty (docs/how-to/production.md, 'What an upgrade does not change')" .value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not (include "tenure.ownEtcd" .)) (lookup "apps/v1" "StatefulSet" $namespace $etcd) -}}
+{{- fail (printf "store.etcd.external.endpoints: the workflows are in this release's own etcd, StatefulSet '%s', and another one is asked for (docs/how-to/production.md, 'What an upgrade does not change')" $etcd) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Secret with which the gateway may use every namespace's keys. */}}
 {{- define "tenure.gatewayStoreSecret" -}}
 {{- if include "tenure.ownEtcd" . -}}
