@@ -170,6 +170,25 @@ def test_a_status_that_is_not_so_is_set_right(rig: Rig, name: str, said: dict[st
     assert found["status"] == "TERMINATED"
 
 
+def test_an_end_that_was_written_while_no_operator_ran_is_asked_about(rig: Rig) -> None:
+    rig.kubectl.apply(workflow("lie-away", workflow="approval", ttlSecondsAfterFinished=3600))
+    rig.reaches("lie-away", "Running")
+    run = rig.run_of("lie-away")
+    has_ended(rig, "true-away")
+    operator = rig.operators[0]
+    assert operator.stop() == 0
+    ended = lie("Started", "Finished", "Completed")
+    set_status(rig, "lie-away", {"phase": "Completed", "conditions": ended})
+    bare = '-p={"metadata": {"annotations": {"tenure.dev/ended": null}}}'
+    rig.kubectl("patch", "workflow", "true-away", "--type=merge", bare)
+    operator.ready()
+    rig.reaches("lie-away", "Running")
+    until("it kept", lambda: "tenure.dev/ended" in meta(rig, "true-away").get("annotations", {}))
+    assert rig.status("true-away")["phase"] == "Completed"
+    rig.post(f"instances/{run}/events/Approve", {"data": 7})
+    assert rig.reaches("lie-away", "Completed")["output"] == {"approved": 7}
+
+
 def without_times(status: dict[str, Any]) -> dict[str, Any]:
     times = {"lastTransitionTime"}
     conditions = [

@@ -58,7 +58,8 @@ MANAGED = ("managed-by", "kubernetes")  # the tag by which the operator's watch 
 class Seen(NamedTuple):
     """What is known of the run: ``instance`` (None: there is none) once ``known``; what was ``asked``
     of it in this round, why the last call did not work, whether this process ``started`` it, and
-    whether it is ``doubted`` that it has ended, as the status says: by the last news it goes on."""
+    whether it is ``doubted`` that it has ended, as the status says: by the last news it goes on, or
+    nothing but the status says so."""
 
     known: bool = False
     instance: Instance | None = None

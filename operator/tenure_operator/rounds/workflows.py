@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenure_operator.gateway import RefusedError
 from tenure_operator.instance import TAG_KEY, Instance
+from tenure_operator.reconcile.ended import recorded
 from tenure_operator.reconcile.refusals import Refusal
 from tenure_operator.reconcile.steps import (
     Delete,
@@ -41,7 +42,7 @@ async def workflow_round(desk: Desk, key: Key) -> None:
         )
         match step:
             case Rest():
-                settled = await desk.settle(workflow, step, Workflow)
+                settled = await _settle(desk, workflow, step, seen)
                 if settled is workflow:
                     break
                 workflow = settled  # the watch tells nothing new of what was written here
@@ -61,6 +62,14 @@ async def workflow_round(desk: Desk, key: Key) -> None:
     if standing is None or seen.refusal is not standing:
         desk.tried(key, refused=seen.refusal is not None)
         desk.stand(workflow, seen.refusal, step)
+
+
+async def _settle(desk: Desk, workflow: Workflow, rest: Rest, seen: Seen) -> Workflow:
+    """Write the status; a run that goes on, whatever the status said, is followed from now on."""
+    settled = await desk.settle(workflow, rest, Workflow)
+    if seen.doubted and settled is not workflow and not _ended(settled):
+        desk.queue.add(workflow.key)
+    return settled
 
 
 async def _call(desk: Desk, workflow: Workflow, step: Step, seen: Seen) -> Seen:
@@ -102,7 +111,11 @@ def _known(desk: Desk, workflow: Workflow) -> Seen | None:
     """What is known of the run; None while the watch has yet to tell, which wakes the resource."""
     if _ended(workflow):
         told = desk.runs.seen(workflow).instance
-        if told is not None and not told.ended and told.tags.get(TAG_KEY) == request_key(workflow):
+        own = told is not None and told.tags.get(TAG_KEY) == request_key(workflow)
+        if own and told is not None and not told.ended:
+            return Seen(doubted=True)
+        if not own and workflow.status.instance_id is not None and recorded(workflow) is None:
+            # An operator that writes an end writes the annotation next: it died, or it was no operator.
             return Seen(doubted=True)
         desk.runs.leave(workflow.key)
         desk.started.pop(workflow.key, None)
