@@ -507,6 +507,12 @@ class EtcdWentBackError(OutcomeUnknownError):
     code = "TN0608"
 
 
+class EtcdOtherClusterError(OutcomeUnknownError):
+    """Another etcd cluster answers than the one this process began with."""
+
+    code = "TN0609"
+
+
 # --- the management API and the command line ------------------------------------------------------
 
 

@@ -12,8 +12,10 @@ import msgspec
 import structlog
 
 from tenure_common.errors import (
+    EtcdAccessError,
     EtcdFullError,
     EtcdOutcomeUnknownError,
+    EtcdRefusedError,
     EtcdUnavailableError,
     StoreError,
 )
@@ -300,6 +302,7 @@ class EtcdClient:
 
     async def _status(self, endpoint: Endpoint) -> Status:
         answer = await self._once(endpoint, _STATUS, pb.StatusRequest(), self._timeout)
+        self.past.of(answer.header)
         return Status(
             url=endpoint.url,
             version=answer.version,
@@ -373,7 +376,7 @@ class EtcdClient:
         """One call to some member.
 
         It is made again, elsewhere, only when it reads or was certainly not carried out.  Once etcd
-        went back to the past, no more calls are made.
+        went back to the past, or is another, no more calls are made.
         """
         deadline = self._clock() + (within or self._timeout)
         tries = len(self._pool.endpoints)
@@ -385,6 +388,9 @@ class EtcdClient:
             share = left if method.write or not tries else left / 2
             known = self.past.known()
             try:
+                if method.write and not endpoint.ours:
+                    await self._meet(endpoint, left / 2)
+                    share = deadline - self._clock()
                 answer = await self._once(endpoint, method, request, share)
             except (EtcdUnavailableError, EtcdOutcomeUnknownError) as error:
                 self._pool.failed(endpoint)
@@ -393,5 +399,17 @@ class EtcdClient:
                 if unknown or not tries or self._clock() >= deadline:
                     raise
             else:
-                self.past.answered(answer.header.revision, known=known)
+                self.past.answered(answer.header, known=known)
+                endpoint.ours = True
                 return answer
+
+    async def _meet(self, endpoint: Endpoint, within: float) -> None:
+        """Before the first write on a connection that answered nothing yet: whether it is our cluster
+        (``past``).  A server that does not tell is believed.
+
+        Raises: StoreError; the write was not sent.  One that gRPC holds while a connection is replaced
+        gets past this; its answer tells.
+        """
+        with contextlib.suppress(EtcdAccessError, EtcdRefusedError):
+            answer = await self._once(endpoint, _STATUS, pb.StatusRequest(), within)
+            self.past.of(answer.header)

@@ -70,8 +70,8 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class KeepAlives:
-    """The stream of renewals; ``pool`` should be nobody else's.  ``told`` is told the revision that
-    comes with each."""
+    """The stream of renewals; ``pool`` should be nobody else's.  ``told`` is told what each
+    answer begins with; when it raises, the answer is not believed."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class KeepAlives:
         tokens: Tokens,
         *,
         clock: Callable[[], float],
-        told: Callable[[int], None],
+        told: Callable[[pb.ResponseHeader], None],
     ) -> None:
         self._pool = pool
         self._tokens = tokens
@@ -94,9 +94,9 @@ class KeepAlives:
         at, revision = self._told
         return revision if revision and self._clock() - at <= within else None
 
-    def _answered(self, revision: int) -> None:
-        self._told = (self._clock(), revision)
-        self._tell(revision)
+    def _answered(self, header: pb.ResponseHeader) -> None:
+        self._tell(header)
+        self._told = (self._clock(), header.revision)
 
     async def renew(self, lease: int, *, within: float) -> Term:
         """Renew; returns the new term, counted from before the request was sent.
@@ -159,7 +159,7 @@ class _Stream:
         metadata: tuple[tuple[str, str], ...],
         *,
         clock: Callable[[], float],
-        answered: Callable[[int], None],
+        answered: Callable[[pb.ResponseHeader], None],
     ) -> None:
         self.endpoint = endpoint
         self.broken = False
@@ -201,11 +201,11 @@ class _Stream:
         error: Exception = EtcdUnavailableError(_BROKEN)
         try:
             while isinstance(response := await self._call.read(), pb.LeaseKeepAliveResponse):
-                self._answered(response.header.revision)
+                self._answered(response.header)
                 sent_at, answer = self._waiting.pop(response.id, (0.0, None))
                 if answer is not None:
                     answer.set_result(Term(response.id, response.ttl, sent_at))
-        except grpc.aio.AioRpcError as broken:
+        except (grpc.aio.AioRpcError, StoreError) as broken:
             error = broken
         except asyncio.CancelledError:  # by ``cancel``: gRPC says it this way
             pass

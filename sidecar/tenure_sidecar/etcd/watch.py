@@ -154,7 +154,7 @@ class Watches:
         clock: monotonic, seconds.
         silence: seconds without a word after which a stream is asked for one.
         revision: the store's, as it was heard elsewhere not long ago; None = nothing was.
-        told: is told the revisions that come with what is heard.
+        told: is told what every answer begins with; when it raises, the answer is not believed.
     """
 
     def __init__(  # noqa: PLR0913 - one call site, by name
@@ -165,7 +165,7 @@ class Watches:
         clock: Callable[[], float],
         silence: float,
         revision: Callable[[], int | None],
-        told: Callable[[int], None],
+        told: Callable[[pb.ResponseHeader], None],
     ) -> None:
         self._pool = pool
         self._tokens = tokens
@@ -267,8 +267,8 @@ class Watches:
                 response = await call.read()
                 if not isinstance(response, pb.WatchResponse):  # the end of the stream
                     return
+                self._tell(response.header)
                 self._heard, self._told = self._clock(), response.header.revision
-                self._tell(self._told)
                 self._take(response)
         except grpc.aio.AioRpcError as error:
             if not (token_is_stale(error.details()) and self._tokens.stale(metadata)):
