@@ -12,10 +12,8 @@ import msgspec
 import structlog
 
 from tenure_common.errors import (
-    EtcdAccessError,
     EtcdFullError,
     EtcdOutcomeUnknownError,
-    EtcdRefusedError,
     EtcdUnavailableError,
     StoreError,
 )
@@ -388,9 +386,6 @@ class EtcdClient:
             share = left if method.write or not tries else left / 2
             known = self.past.known()
             try:
-                if method.write and not endpoint.ours:
-                    await self._meet(endpoint, left / 2)
-                    share = deadline - self._clock()
                 answer = await self._once(endpoint, method, request, share)
             except (EtcdUnavailableError, EtcdOutcomeUnknownError) as error:
                 self._pool.failed(endpoint)
@@ -400,16 +395,4 @@ class EtcdClient:
                     raise
             else:
                 self.past.answered(answer.header, known=known)
-                endpoint.ours = True
                 return answer
-
-    async def _meet(self, endpoint: Endpoint, within: float) -> None:
-        """Before the first write on a connection that answered nothing yet: whether it is our cluster
-        (``past``).  A server that does not tell is believed.
-
-        Raises: StoreError; the write was not sent.  One that gRPC holds while a connection is replaced
-        gets past this; its answer tells.
-        """
-        with contextlib.suppress(EtcdAccessError, EtcdRefusedError):
-            answer = await self._once(endpoint, _STATUS, pb.StatusRequest(), within)
-            self.past.of(answer.header)

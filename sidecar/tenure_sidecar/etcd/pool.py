@@ -78,15 +78,10 @@ class Endpoint:
         url: for people.
         dial: makes a channel to it.
         wake: set whenever it is connected.
-
-    Attributes:
-        ours: set by whoever had an answer, and saw that it is of our cluster; not for longer than the
-            connection stands, since the next one may lead elsewhere.
     """
 
     def __init__(self, url: str, dial: Callable[[], Any], wake: asyncio.Event) -> None:
         self.url = url
-        self.ours = False
         self.channel = dial()
         self._dial = dial
         self._wake = wake
@@ -114,7 +109,6 @@ class Endpoint:
             if self.connected:
                 self._wake.set()
                 await self.channel.wait_for_state_change(_READY)
-                self.ours = False
             else:
                 old, self.channel = self.channel, self._dial()
                 self._calls.clear()
