@@ -108,6 +108,11 @@ class FaultProxy:
         for pair in tuple(self.pairs):
             pair.reset()
 
+    def lead_to(self, target: int) -> None:
+        """Another port is the target, and connections are made anew."""
+        self.target = target
+        self.reset()
+
     @property
     def connections(self) -> int:
         """Open ones."""

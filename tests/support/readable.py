@@ -1,15 +1,24 @@
-"""A read that waits for its server."""
+"""Calls that wait for their server."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from tenure_common.errors import EtcdUnavailableError
 from tenure_sidecar.etcd import EtcdClient, KeyValue
 
+T = TypeVar("T")
+
+
+async def answered(call: Callable[[], Awaitable[T]]) -> T:
+    """Make the call as soon as the server answers again."""
+    while True:
+        with contextlib.suppress(EtcdUnavailableError):
+            return await call()
+
 
 async def readable(client: EtcdClient, key: bytes) -> KeyValue | None:
     """Read ``key`` as soon as the server answers again."""
-    while True:
-        try:
-            return await client.get(key)
-        except EtcdUnavailableError:
-            continue
+    return await answered(lambda: client.get(key))

@@ -88,6 +88,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* Ends an upgrade before anything is changed; why. */}}
+{{- define "tenure.notByUpgrade" -}}
+{{- fail (printf "%s (docs/how-to/production.md, 'What an upgrade does not change')" .) -}}
+{{- end -}}
+
 {{/* Refuses what would leave the workflows of this release behind, in a store that nobody asks any more. */}}
 {{- define "tenure.sameStore" -}}
 {{- $full := include "tenure.fullname" . -}}
@@ -99,17 +104,17 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- if and $own (eq (get $labels "app.kubernetes.io/component") "injector") -}}
 {{- $before := trimSuffix "-injector" .metadata.name -}}
 {{- if ne $before $full -}}
-{{- fail (printf "fullnameOverride, nameOverride: this release's objects are named '%s...', and '%s...' is asked for; an upgrade does not rename them, because their etcd would be a new and empty one (docs/how-to/production.md, 'What an upgrade does not change')" $before $full) -}}
+{{- include "tenure.notByUpgrade" (printf "fullnameOverride, nameOverride: this release's objects are named '%s...', and '%s...' is asked for; an upgrade does not rename them, because their etcd would be a new and empty one" $before $full) -}}
 {{- end -}}
 {{- range (index .spec.template.spec.containers 0).env -}}
 {{- if and (eq .name "TENURE_SIDECAR_STORE") (include "tenure.ownEtcd" $) (not (regexMatch (printf "^etcd://%s(-0)?[.]" $etcd) .value)) -}}
-{{- fail (printf "store.etcd.external.endpoints: the workflows are in %s, and an etcd of the chart's own is asked for, which would be empty (docs/how-to/production.md, 'What an upgrade does not change')" .value) -}}
+{{- include "tenure.notByUpgrade" (printf "store.etcd.external.endpoints: the workflows are in %s, and an etcd of the chart's own is asked for, which would be empty" .value) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and (not (include "tenure.ownEtcd" .)) (lookup "apps/v1" "StatefulSet" $namespace $etcd) -}}
-{{- fail (printf "store.etcd.external.endpoints: the workflows are in this release's own etcd, StatefulSet '%s', and another one is asked for (docs/how-to/production.md, 'What an upgrade does not change')" $etcd) -}}
+{{- include "tenure.notByUpgrade" (printf "store.etcd.external.endpoints: the workflows are in this release's own etcd, StatefulSet '%s', and another one is asked for" $etcd) -}}
 {{- end -}}
 {{- end -}}
 

@@ -111,11 +111,12 @@ def _known(desk: Desk, workflow: Workflow) -> Seen | None:
     """What is known of the run; None while the watch has yet to tell, which wakes the resource."""
     if _ended(workflow):
         told = desk.runs.seen(workflow).instance
-        own = told is not None and told.tags.get(TAG_KEY) == request_key(workflow)
-        if own and told is not None and not told.ended:
-            return Seen(doubted=True)
-        if not own and workflow.status.instance_id is not None and recorded(workflow) is None:
+        if told is not None and told.tags.get(TAG_KEY) == request_key(workflow):
+            doubted = not told.ended
+        else:
             # An operator that writes an end writes the annotation next: it died, or it was no operator.
+            doubted = workflow.status.instance_id is not None and recorded(workflow) is None
+        if doubted:
             return Seen(doubted=True)
         desk.runs.leave(workflow.key)
         desk.started.pop(workflow.key, None)

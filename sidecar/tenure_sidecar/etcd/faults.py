@@ -13,6 +13,7 @@ same).  Whatever is not recognised is unknown: that is never wrong, only slower.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from grpc import StatusCode
@@ -129,3 +130,10 @@ def named(details: str, head: str) -> StoreError | None:
         if details.startswith(text):
             return kind(f"{head}; {advice}")
     return None
+
+
+def task_cancelled() -> bool:
+    """Whether a ``CancelledError`` is for the task that runs: gRPC raises one, too, in whoever reads or
+    writes when a call was cancelled, and that is an end of the call alone."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

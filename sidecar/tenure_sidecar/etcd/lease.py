@@ -23,7 +23,7 @@ import structlog
 
 from tenure_common.errors import EtcdLeaseGoneError, EtcdUnavailableError, StoreError
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
-from tenure_sidecar.etcd.faults import translate
+from tenure_sidecar.etcd.faults import task_cancelled, translate
 from tenure_sidecar.etcd.pool import Method
 
 if TYPE_CHECKING:
@@ -191,10 +191,9 @@ class _Stream:
             async with self._writing:
                 await self._call.write(pb.LeaseKeepAliveRequest(id=lease))
         except asyncio.CancelledError:
-            # gRPC says it this way that the stream was ended meanwhile, for instance because another
-            # lease's renewal was not answered.  It must not end the task that keeps this lease.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            # The stream was ended meanwhile, for instance because another lease's renewal was not
+            # answered.  It must not end the task that keeps this lease.
+            if task_cancelled():
                 raise
 
     async def _read(self) -> None:

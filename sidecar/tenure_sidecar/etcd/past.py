@@ -61,10 +61,9 @@ class Past:
     def answered(self, header: pb.ResponseHeader, *, known: int) -> None:
         """A majority is at that revision, in answer to a question that was sent when ``known`` was
         the newest.  Raises: EtcdWentBackError, EtcdOtherClusterError."""
-        self.of(header)
+        self.told(header)
         revision = header.revision
         if revision >= known:
-            self.told(header)
             return
         message = (
             f"etcd went back from revision {known} to {revision}: a backup was restored or data were "

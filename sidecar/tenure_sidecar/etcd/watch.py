@@ -26,7 +26,7 @@ import structlog
 
 from tenure_common.errors import EtcdAccessError, EtcdUnavailableError, StoreError
 from tenure_sidecar.etcd._generated import etcd_pb2 as pb
-from tenure_sidecar.etcd.faults import named, token_is_stale, translate
+from tenure_sidecar.etcd.faults import named, task_cancelled, token_is_stale, translate
 from tenure_sidecar.etcd.pool import Method
 from tenure_sidecar.etcd.records import KeyValue, key_value
 
@@ -279,8 +279,7 @@ class Watches:
             self._tokens.stale(metadata)
             raise
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task_cancelled():
                 raise
             self._cut_off(endpoint)
         finally:

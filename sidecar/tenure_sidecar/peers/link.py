@@ -150,11 +150,10 @@ class Link:
 
     def close(self) -> None:
         """See ``Connection.close``.  One that is being replaced waits for what it has lent."""
-        if not self._replaced:
-            if self.owing:
-                self.abort()
-                return
-            self.replace()
+        if self.owing and not self._replaced:
+            self.abort()
+            return
+        self.replace()
         self.tidy()
 
     def tidy(self) -> None:

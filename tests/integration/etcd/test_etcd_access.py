@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from support.etcd import Certificates, Cluster
+from support.readable import readable
 from tenure_common.errors import BadSettingError, EtcdAccessError, EtcdUnavailableError
 from tenure_sidecar.etcd import EtcdClient, Get, Put, Tls, User, prefix_end
 
@@ -124,12 +125,7 @@ async def test_rotated_files_are_used_for_new_connections(
     with pytest.raises(EtcdUnavailableError):
         await client.get(prefix)
     files.put(certificates.issue("client"))
-    while True:
-        try:
-            assert await client.get(prefix) is None
-            break
-        except EtcdUnavailableError:  # until it has connected
-            continue
+    assert await readable(client, prefix) is None
     await client.close()
 
 

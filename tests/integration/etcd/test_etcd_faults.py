@@ -13,7 +13,7 @@ import pytest
 
 from support.etcd import Cluster
 from support.proxy import FROM, TO, FaultProxy
-from support.readable import readable
+from support.readable import answered, readable
 from tenure_common.errors import (
     EtcdFullError,
     EtcdOutcomeUnknownError,
@@ -102,12 +102,7 @@ async def test_calls_work_again_when_the_network_does(
     with pytest.raises((EtcdUnavailableError, EtcdOutcomeUnknownError)):
         await far.put(prefix, b"")
     await proxy.listen()
-    while True:
-        try:
-            await far.put(prefix, b"again")
-            break
-        except EtcdUnavailableError:  # until it has connected
-            continue
+    await answered(lambda: far.put(prefix, b"again"))
     found = await far.get(prefix)
     assert found is not None
     assert found.value == b"again"

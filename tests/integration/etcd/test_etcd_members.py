@@ -11,6 +11,7 @@ import pytest
 
 from support.etcd import Cluster
 from support.proxy import FaultProxy
+from support.readable import answered, readable
 from tenure_common.errors import EtcdOutcomeUnknownError, EtcdUnavailableError
 from tenure_sidecar.etcd import EtcdClient
 
@@ -43,12 +44,7 @@ async def write(client: EtcdClient, key: bytes, value: bytes) -> int:
         except EtcdUnavailableError:
             continue
         except EtcdOutcomeUnknownError:
-            while True:
-                try:
-                    found = await client.get(key)
-                except EtcdUnavailableError:
-                    continue
-                break
+            found = await readable(client, key)
             if found is not None and found.value == value:
                 return tries
             continue
@@ -120,12 +116,7 @@ async def test_a_lease_is_renewed_through_another_member(trio: EtcdClient, three
     term = await trio.lease_grant(60)
     await trio.keep_alive(term.id, within=10)
     three.members[0].kill()
-    while True:
-        try:
-            renewed = await trio.keep_alive(term.id, within=10)
-            break
-        except EtcdUnavailableError:
-            continue
+    renewed = await answered(lambda: trio.keep_alive(term.id, within=10))
     assert renewed.sent_at > term.sent_at
 
 

@@ -10,19 +10,15 @@ the processes do then: process/test_etcd_elsewhere.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 
 import pytest
 
 from support.etcd import Cluster
 from support.proxy import FaultProxy
-from support.readable import readable
-from tenure_common.errors import (
-    EtcdOtherClusterError,
-    EtcdOutcomeUnknownError,
-    EtcdUnavailableError,
-)
+from support.readable import answered, readable
+from tenure_common.errors import EtcdOtherClusterError
 from tenure_sidecar.etcd import EtcdClient, Get
 
 KEY = b"a"
@@ -68,15 +64,7 @@ async def other(theirs: Cluster) -> AsyncIterator[EtcdClient]:
 
 def turn(door: FaultProxy, theirs: Cluster) -> None:
     """The address leads to theirs from now on."""
-    door.target = theirs.members[0].client_port
-    door.reset()
-
-
-async def again_and_again(call: Callable[[], Awaitable[object]]) -> None:
-    """Call until something else is said than that there was no answer."""
-    while True:
-        with contextlib.suppress(EtcdUnavailableError, EtcdOutcomeUnknownError):
-            await call()
+    door.lead_to(theirs.members[0].client_port)
 
 
 async def test_what_is_read_there_is_not_believed(
@@ -114,7 +102,7 @@ async def test_a_lease_is_not_renewed_there(
     await client.keep_alive(lease.id, within=10)
     turn(door, theirs)
     with pytest.raises(EtcdOtherClusterError):
-        await again_and_again(lambda: client.keep_alive(lease.id, within=10))
+        await answered(lambda: client.keep_alive(lease.id, within=10))
 
 
 async def test_addresses_of_two_clusters_are_told_apart_at_the_start(

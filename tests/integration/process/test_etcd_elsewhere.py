@@ -33,12 +33,7 @@ def clusters(tmp_path: Path) -> Iterator[tuple[Cluster, Cluster]]:
 
 def lead(wires: Wires, door: FaultProxy, cluster: Cluster) -> None:
     """Let the address lead there."""
-
-    def turn() -> None:
-        door.target = cluster.members[0].client_port
-        door.reset()
-
-    wires.call(turn)
+    wires.call(lambda: door.lead_to(cluster.members[0].client_port))
 
 
 def test_a_sidecar_ends_and_the_next_one_goes_on_with_ours(

@@ -263,7 +263,7 @@ class Sharing:
         self._owners = {p: records.owner_of(held) for p, held in roster.owners.items()}
         self._members = dict(roster.members)
         self._running = dict(roster.running)
-        self._meet()
+        self._meet(self._members.get(self.identity.name))
         if self.identity.name not in self._members:
             self._announced = None
 
@@ -297,14 +297,15 @@ class Sharing:
                     self._announced = None
             else:
                 self._members[name] = held
-        self._meet()
+                if name == self.identity.name:
+                    self._meet(held)
 
-    def _meet(self) -> None:
+    def _meet(self, held: Held | None) -> None:
         """Remember where the process is that has written this one's name."""
         peers, name = self._peers, self.identity.name
-        if peers is None or name not in self._members:
+        if peers is None or held is None:
             return
-        record = records.records_of({name: self._members[name]}).get(name)
+        record = records.records_of({name: held}).get(name)
         if record is not None and record.word != peers.word:
             self._namesake_at = record.address
 
